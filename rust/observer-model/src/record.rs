@@ -20,7 +20,7 @@ pub struct Blob {
     pub when: When,
     /// The table's fetch index within the argument: 0 for the pointed-to bytes themselves; a fetch that follows
     /// pointers (iovec, msghdr, argv) numbers its parts 1, 2, …
-    pub part: u8,
+    pub part: u16,
     /// The full length was more than what is kept in `bytes`.
     pub truncated: bool,
     /// The bytes, without a string's final NUL.
