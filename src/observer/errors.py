@@ -64,7 +64,9 @@ class ObserverError(Exception):
     exit_code: ClassVar[int] = 70
     default_hint: ClassVar[str] = "run the command again with -vv and report what it prints"
 
-    def __init__(self, message: str, *, hint: str | None = None, where: dict[str, object] | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, where: dict[str, object] | None = None
+    ) -> None:
         """Make the error; `message` is one sentence that says what failed and where, without a full stop."""
         super().__init__(message)
         self.hint = hint if hint is not None else self.default_hint

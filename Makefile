@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+# The one door. `make help` lists what there is. Every target does its own set-up the first time and none after that.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# rustup's place, for those whose shell does not have it on PATH; behind, so that nothing of theirs is overruled.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+STAMPS := build/stamps
+INSTALLED := .venv/observer-installed
+BIN := .venv/bin
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -type f)
+# The binding crate is a Python extension: it is tested through Python, and not linked into a test program of its own.
+CARGO_TEST := cargo test --quiet --locked --workspace --exclude observer-py
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+.PHONY: help demo test check lint format bench golden docs setup setup-test clean distclean
+
+help:  ## list what this Makefile can do
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: setup  ## record a real program, prove the recording, then break a copy and see it found
+	@examples/demo/demo.sh
+
+test: setup-test  ## all tests: Rust, then Python
+	$(CARGO_TEST)
+	$(BIN)/pytest -q -m serial $(PYTEST_ARGS) || [ $$? -eq 5 ]
+	$(BIN)/pytest -q -m "not serial" -n $(WORKERS) $(PYTEST_ARGS)
+
+check: lint  ## lint, and the tests that need nothing but Python (under three minutes)
+	$(BIN)/pytest -q -n $(WORKERS) $(wildcard tests/house tests/unit tests/spec tests/golden tests/property)
+
+lint: setup-test  ## formatting, types, layers, clippy
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	@tools/lint_rust.sh
+
+format: setup-test  ## rewrite the sources in the house's format
+	$(BIN)/ruff format --quiet .
+	$(BIN)/ruff check --quiet --fix .
+	cargo fmt
+
+bench: setup-test  ## measure against named peers, in the same run
+	@$(BIN)/python -m benchmarks
+
+golden: setup  ## rewrite what is generated and compared: public surface, docs/ERRORS.md
+	@for tool in tools/gen_*.py; do echo "$$tool"; $(BIN)/python "$$tool" || exit 1; done
+
+setup: $(INSTALLED)  ## build .venv/ with Observer in it
+
+setup-test: $(STAMPS)/test-packages setup  ## the same, and the programs that tests compare against
+
+$(STAMPS)/build-packages: tools/setup/system.sh tools/setup/rust.sh tools/setup/packages.txt
+	@mkdir -p $(@D)
+	@tools/setup/system.sh build
+	@touch $@
+
+$(STAMPS)/test-packages: tools/setup/packages.txt $(STAMPS)/build-packages
+	@tools/setup/system.sh test
+	@touch $@
+
+# A changed pyproject.toml means new dependencies; a changed Rust source means only a new native core.
+$(INSTALLED): pyproject.toml tools/setup/python.sh $(RUST_SOURCES) | $(STAMPS)/build-packages
+	@if [ -e $@ ] && [ $@ -nt pyproject.toml ]; then tools/setup/python.sh native; else tools/setup/python.sh install; fi
+	@touch $@
+
+clean:  ## remove what was built, keep .venv/
+	rm -rf build target .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean  ## remove .venv/ too
+	rm -rf .venv
