@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+# PYTHON_ARGCOMPLETE_OK
+"""Builds the parser from the verbs, runs one, and turns what it raises into one line and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import argcomplete
+
+import observer
+from observer.cli import exit_codes
+from observer.cli.commands import Command, completion, doctor
+from observer.cli.printing import print_error
+from observer.errors import InternalError, ObserverError, UsageError
+
+__all__ = ["COMMANDS", "build_parser", "run"]
+
+# In the order in which a newcomer needs them.
+COMMANDS: tuple[Command, ...] = (
+    doctor.Doctor(),
+    completion.Completion(),
+)
+
+_DESCRIPTION = """\
+Flight recorder for processes: records what a program does, proves the record, and explains it.
+
+Data goes to stdout, talk to stderr. Every reading verb takes --json.
+"""
+_EPILOG = """\
+examples:
+  observer record -- make test        record a command and everything it starts
+  observer show last                  its process tree and syscalls
+  observer summary last               what it did, what was risky, and the records that say so
+  observer verify last                prove that nothing was changed since
+
+exit status:
+  0 done · 2 usage · 12 not permitted · 13 capture failed · 14 the evidence does not hold
+  15 not ours or malformed · 17 not found · 70 a bug of ours
+  'record' returns the command's own status; 126, 127 and 128+N as a shell does
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints look like every other error of ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"see '{self.prog} --help'")
+
+
+def _common_options() -> _Parser:
+    common = _Parser(add_help=False)
+    common.add_argument(
+        "-v",
+        "--verbose",
+        action="count",
+        default=argparse.SUPPRESS,
+        help="say more about an error; twice: the whole Python traceback",
+    )
+    return common
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    formatter, common = argparse.RawDescriptionHelpFormatter, _common_options()
+    parser = _Parser(
+        prog="observer", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=formatter, parents=[common]
+    )
+    parser.add_argument("--version", action="version", version=f"observer {observer.__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
+    for command in COMMANDS:
+        text = inspect.cleandoc(type(command).__doc__ or "")
+        child = verbs.add_parser(
+            command.name,
+            help=text.splitlines()[0].rstrip("."),
+            description=text,
+            formatter_class=formatter,
+            parents=[common],
+        )
+        command.prepare_parser(child)
+        child.set_defaults(command_object=command)
+    return parser
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; prints errors, raises only --help's SystemExit."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    verbosity = _verbosity(arguments)
+    try:
+        return _run(arguments)
+    except ObserverError as error:
+        return _fail(error, verbosity)
+    except BrokenPipeError:
+        return _reader_went_away()
+    except KeyboardInterrupt:
+        return exit_codes.INTERRUPTED
+    except OSError as error:
+        failure = exit_codes.to_observer_error(error)
+        failure.__cause__ = error
+        return _fail(failure, verbosity)
+    except Exception as error:  # noqa: BLE001  the last net: a bug becomes one line, the trace is for -vv
+        bug = InternalError(f"{type(error).__name__}: {error}")
+        bug.__cause__ = error
+        return _fail(bug, verbosity)
+
+
+def _run(arguments: list[str]) -> int:
+    parser = build_parser()
+    argcomplete.autocomplete(parser)
+    args = parser.parse_args(arguments)
+    command: Command = args.command_object
+    status = command.run(args)
+    sys.stdout.flush()
+    return status
+
+
+def _verbosity(arguments: Sequence[str]) -> int:
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    flags = (word[1:] for word in own if word.startswith("-v") and set(word[1:]) == {"v"})
+    return sum(map(len, flags)) + sum(word == "--verbose" for word in own)
+
+
+def _fail(error: ObserverError, verbosity: int) -> int:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _reader_went_away()
+    try:
+        print_error(error, verbosity)
+    except BrokenPipeError:
+        return exit_codes.BROKEN_PIPE
+    return error.exit_code
+
+
+def _reader_went_away() -> int:
+    # Python flushes stdout once more at exit; give it a place where that succeeds.
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, sys.stdout.fileno())
+    os.close(sink)
+    return exit_codes.BROKEN_PIPE

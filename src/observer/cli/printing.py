@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How things are printed: data on stdout, talk on stderr, and text of strangers never obeyed by the terminal.
+
+Everything a recorded program chose (paths, arguments, names) passes through `safe` before it reaches a
+terminal or a pipe as text. JSON output is escaped by JSON itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from observer.errors import ObserverError
+
+__all__ = ["print_error", "print_json", "safe", "stderr_console", "stdout_console", "talk"]
+
+# Control, format (with every bidi control), surrogate, unassigned, private, line and paragraph separators.
+_UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
+_WIDE: Final = 4096  # columns when stdout is no terminal: nothing is folded or cut
+
+
+def safe(text: str) -> str:
+    r"""Return the text with every character that could move, hide or reorder other text shown as an escape.
+
+    `\x1b` for one byte, `\u202e` and `\U000e0001` for more. A backslash is left alone, so the escape is for
+    people to read, not for programs to undo; programs use `--json`.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        _escape(char) if unicodedata.category(char) in _UNSAFE_CATEGORIES else char for char in text
+    )
+
+
+def _escape(char: str) -> str:
+    number = ord(char)
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def stdout_console() -> Console:
+    """Return a console for data: never wider than a terminal, never cut when it is none, without markup."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
+    return Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+def stderr_console() -> Console:
+    """Return a console for talk, without markup."""
+    return Console(file=sys.stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def talk(line: str, *, style: str = "") -> None:
+    """Print one line of talk on stderr; `line` must already be safe."""
+    stderr_console().print(Text(line, style=style))
+
+
+def print_json(schema: str, message_type: str, values: Mapping[str, Any]) -> None:
+    """Print one JSON object on one line of stdout, with its schema and message type first."""
+    document = {"schema": schema, "message_type": message_type, **values}
+    text = json.dumps(document, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    sys.stdout.write(text.replace("\x7f", "\\u007f") + "\n")
+
+
+def print_error(error: ObserverError, verbosity: int) -> None:
+    """Print an error and its hint on stderr, and with `-vv` the trace that leads to it."""
+    if verbosity >= 2:  # -vv
+        sys.stderr.write("".join(traceback.format_exception(error)))
+    console = stderr_console()
+    head = Text.assemble("observer: ", (f"error[{error.code}]", "bold red"), ": ", safe(str(error)))
+    console.print(head)
+    if error.hint:
+        console.print(Text.assemble(("hint", "bold"), ": ", safe(error.hint)))
+    if verbosity >= 1:
+        for key, value in error.where.items():
+            console.print(Text(f"  {safe(key)}: {safe(str(value))}"))
