@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The rules an event must keep: one JSON object (RFC 8259) in UTF-8 on one line, no key twice, bounded depth.
+//!
+//! Two parsers that disagree about the same bytes are an attack, so what they disagree on is refused: duplicate keys,
+//! lone surrogates, bytes below 0x20, very deep nesting, very long numbers.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// Deepest nesting of objects and arrays; far below the recursion limit of common parsers.
+pub const MAX_DEPTH: usize = 64;
+/// Longest number text; common parsers differ above their own limits.
+pub const MAX_NUMBER_BYTES: usize = 128;
+/// Objects with more keys than this are checked with a set instead of pair by pair.
+const PAIRWISE_KEYS: usize = 24;
+
+/// Why an event is refused and the offset of the byte where that shows.
+pub type Refusal = (&'static str, usize);
+
+/// Check that bytes are one JSON object that every parser reads alike.
+///
+/// # Errors
+/// The rule that is broken and the byte offset where that shows.
+pub fn check_event(bytes: &[u8]) -> Result<(), Refusal> {
+    if let Err(error) = std::str::from_utf8(bytes) {
+        return Err(("invalid UTF-8", error.valid_up_to()));
+    }
+    if bytes.first() != Some(&b'{') {
+        return Err(("not a JSON object", 0));
+    }
+    let mut parser = Parser {
+        bytes,
+        at: 0,
+        depth: 0,
+        keys: Vec::new(),
+    };
+    parser.value()?;
+    if parser.at != bytes.len() {
+        return Err(("bytes after the JSON object", parser.at));
+    }
+    Ok(())
+}
+
+struct Parser<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    depth: usize,
+    keys: Vec<&'a [u8]>,
+}
+
+impl<'a> Parser<'a> {
+    fn peek(&self) -> u8 {
+        self.bytes.get(self.at).copied().unwrap_or(0)
+    }
+
+    fn fail<T>(&self, cause: &'static str) -> Result<T, Refusal> {
+        Err((cause, self.at))
+    }
+
+    fn spaces(&mut self) {
+        while self.peek() == b' ' {
+            self.at += 1;
+        }
+    }
+
+    fn value(&mut self) -> Result<(), Refusal> {
+        match self.peek() {
+            b'"' => self.string().map(|_| ()),
+            b'{' => self.nested(Self::object),
+            b'[' => self.nested(Self::array),
+            b'-' | b'0'..=b'9' => self.number(),
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            b'n' => self.word(b"null"),
+            _ => self.fail("not JSON"),
+        }
+    }
+
+    fn nested(&mut self, inner: fn(&mut Self) -> Result<(), Refusal>) -> Result<(), Refusal> {
+        if self.depth == MAX_DEPTH {
+            return self.fail("nested too deep");
+        }
+        self.depth += 1;
+        self.at += 1;
+        self.spaces();
+        inner(self)?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn object(&mut self) -> Result<(), Refusal> {
+        if self.peek() == b'}' {
+            self.at += 1;
+            return Ok(());
+        }
+        let first_key = self.keys.len();
+        loop {
+            if self.peek() != b'"' {
+                return self.fail("an object key must be a string");
+            }
+            let key = self.string()?;
+            self.keys.push(key);
+            self.spaces();
+            if self.peek() != b':' {
+                return self.fail("missing ':'");
+            }
+            self.at += 1;
+            self.spaces();
+            self.value()?;
+            if self.more(b'}')? {
+                continue;
+            }
+            let outcome = distinct(&self.keys[first_key..]);
+            self.keys.truncate(first_key);
+            return if outcome {
+                Ok(())
+            } else {
+                self.fail("an object has the same key twice")
+            };
+        }
+    }
+
+    fn array(&mut self) -> Result<(), Refusal> {
+        if self.peek() == b']' {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.value()?;
+            if !self.more(b']')? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// After a member: true for a comma, false for the closing byte.
+    fn more(&mut self, close: u8) -> Result<bool, Refusal> {
+        self.spaces();
+        let byte = self.peek();
+        if byte != b',' && byte != close {
+            return self.fail("missing ',' or closing bracket");
+        }
+        self.at += 1;
+        if byte == b',' {
+            self.spaces();
+        }
+        Ok(byte == b',')
+    }
+
+    /// The bytes between the quotes, escapes as written.
+    fn string(&mut self) -> Result<&'a [u8], Refusal> {
+        self.at += 1;
+        let start = self.at;
+        loop {
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            let Some(plain) = rest
+                .iter()
+                .position(|&b| b == b'"' || b == b'\\' || b < 0x20)
+            else {
+                self.at = self.bytes.len();
+                return self.fail("unfinished string");
+            };
+            self.at += plain;
+            match rest[plain] {
+                b'"' => {
+                    self.at += 1;
+                    return Ok(&self.bytes[start..self.at - 1]);
+                }
+                b'\\' => self.escape()?,
+                _ => return self.fail("control byte"),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), Refusal> {
+        let tail = self.bytes.get(self.at + 1..).unwrap_or_default();
+        match tail.first() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+            Some(b'u') => match code_unit(&tail[1..]) {
+                Some(0xD800..=0xDBFF) => {
+                    let low = if tail.get(5..7) == Some(b"\\u") {
+                        code_unit(&tail[7..])
+                    } else {
+                        None
+                    };
+                    if !matches!(low, Some(0xDC00..=0xDFFF)) {
+                        return self.fail("lone surrogate");
+                    }
+                    self.at += 12;
+                }
+                Some(0xDC00..=0xDFFF) => return self.fail("lone surrogate"),
+                Some(_) => self.at += 6,
+                None => return self.fail("bad escape"),
+            },
+            _ => return self.fail("bad escape"),
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), Refusal> {
+        let start = self.at;
+        if self.peek() == b'-' {
+            self.at += 1;
+        }
+        let leading_zero = self.peek() == b'0';
+        let whole = self.digits();
+        if whole == 0 || (leading_zero && whole > 1) {
+            return self.fail("bad number");
+        }
+        if self.peek() == b'.' {
+            self.at += 1;
+            if self.digits() == 0 {
+                return self.fail("bad number");
+            }
+        }
+        if matches!(self.peek(), b'e' | b'E') {
+            self.at += 1;
+            if matches!(self.peek(), b'+' | b'-') {
+                self.at += 1;
+            }
+            if self.digits() == 0 {
+                return self.fail("bad number");
+            }
+        }
+        if self.at - start > MAX_NUMBER_BYTES {
+            return self.fail("number too long");
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> usize {
+        let start = self.at;
+        while self.peek().is_ascii_digit() {
+            self.at += 1;
+        }
+        self.at - start
+    }
+
+    fn word(&mut self, word: &'static [u8]) -> Result<(), Refusal> {
+        if !self.bytes[self.at..].starts_with(word) {
+            return self.fail("not JSON");
+        }
+        self.at += word.len();
+        Ok(())
+    }
+}
+
+fn code_unit(digits: &[u8]) -> Option<u32> {
+    let digits = digits.get(..4)?;
+    digits.iter().try_fold(0, |unit, &digit| {
+        Some(unit << 4 | char::from(digit).to_digit(16)?)
+    })
+}
+
+fn distinct(keys: &[&[u8]]) -> bool {
+    let escaped = keys.iter().any(|key| memchr::memchr(b'\\', key).is_some());
+    if !escaped && keys.len() <= PAIRWISE_KEYS {
+        return keys
+            .iter()
+            .enumerate()
+            .all(|(i, key)| !keys[..i].contains(key));
+    }
+    let mut seen = HashSet::with_capacity(keys.len());
+    keys.iter().all(|key| seen.insert(unescape(key)))
+}
+
+/// The text a key stands for; only called on keys whose escapes were checked.
+fn unescape(key: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'\\', key).is_none() {
+        return Cow::Borrowed(key);
+    }
+    let quoted = [b"\"", key, b"\""].concat();
+    match serde_json::from_slice::<String>(&quoted) {
+        Ok(text) => Cow::Owned(text.into_bytes()),
+        Err(_) => Cow::Borrowed(key),
+    }
+}
