@@ -6,4 +6,4 @@ pub mod fetch;
 pub mod record;
 
 pub use fetch::{Fetch, Len, Shape};
-pub use record::{flags, Blob, SyscallRecord, When};
+pub use record::{flags, Blob, Record, SignalRecord, SyscallRecord, When};

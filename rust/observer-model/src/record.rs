@@ -70,3 +70,42 @@ impl SyscallRecord {
         failed.then(|| u16::try_from(-self.result).unwrap_or(0))
     }
 }
+
+/// A signal that was delivered to a thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SignalRecord {
+    /// Kernel thread id.
+    pub tid: u32,
+    /// Thread-group id.
+    pub pid: u32,
+    /// CLOCK_MONOTONIC of delivery, ns.
+    pub start_ns: u64,
+    /// Signal number.
+    pub signo: u32,
+    /// `si_code`: who made it (SI_USER 0, SI_KERNEL 128, …). Source: sigaction(2).
+    pub code: i32,
+    /// Sender's pid when `code` says a process sent it, else 0.
+    pub sender_pid: u32,
+    /// Sender's uid, likewise.
+    pub sender_uid: u32,
+}
+
+/// One entry of a chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// A syscall attempt.
+    Call(SyscallRecord),
+    /// A delivered signal.
+    Signal(SignalRecord),
+}
+
+impl Record {
+    /// CLOCK_MONOTONIC of the start of the call or delivery of the signal, ns.
+    #[must_use]
+    pub fn start_ns(&self) -> u64 {
+        match self {
+            Record::Call(c) => c.start_ns,
+            Record::Signal(s) => s.start_ns,
+        }
+    }
+}

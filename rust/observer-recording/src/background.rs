@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A recorder that many threads may feed while one thread compresses and seals, so that capture never waits for the disk
+//! unless it is 8 MiB ahead of it.
+
+use crate::chunk::Kind;
+use crate::codec::ChunkEncoder;
+use crate::error::RecordingError;
+use crate::writer::{Batch, RecordingWriter};
+use observer_evidence::Severity;
+use observer_model::Record;
+use serde_json::{Map, Value};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A chunk is cut at this many raw bytes.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+/// A chunk is cut this long after its first record at the latest: what `kill -9` can cost.
+pub const CHUNK_AGE: Duration = Duration::from_millis(200);
+/// A feeder waits when this much is not yet sealed.
+const BACKLOG_BYTES: usize = 8 << 20;
+
+#[derive(Default)]
+struct State {
+    encoder: ChunkEncoder,
+    calls: Vec<u8>,
+    calls_count: u32,
+    calls_ns: (u64, u64),
+    lines: Vec<(Vec<u8>, Severity)>,
+    next_record: u64,
+    requested: u64,
+    done: u64,
+    durable: bool,
+    stop: bool,
+    failed: Option<RecordingError>,
+    has_failed: bool,
+}
+
+impl State {
+    fn pending(&self) -> bool {
+        self.encoder.records > 0 || self.calls_count > 0 || !self.lines.is_empty()
+    }
+
+    fn bytes(&self) -> usize {
+        self.encoder.payload.len() + self.calls.len()
+    }
+}
+
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+    drained: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Feeds one recording from any thread.
+pub struct Recorder {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<RecordingWriter>>>,
+}
+
+impl Recorder {
+    /// Starts the sealing thread.
+    pub fn start(writer: RecordingWriter) -> Result<Self, RecordingError> {
+        let state = Mutex::new(State::default());
+        let shared = Arc::new(Shared { state, wake: Condvar::new(), drained: Condvar::new() });
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("observer-seal".to_owned())
+            .spawn(move || seal_loop(&theirs, writer))
+            .map_err(RecordingError::io("start the sealing thread"))?;
+        Ok(Recorder { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Appends a record; returns false once sealing has failed (see [`Recorder::finish`] for why).
+    pub fn push(&self, record: &Record) -> bool {
+        let mut state = self.shared.lock();
+        if state.has_failed {
+            return false;
+        }
+        state.encoder.push(record);
+        state.next_record += 1;
+        self.settle(state);
+        true
+    }
+
+    /// Appends an embedder's calls (`count` JSON lines, each ending in a newline); returns the first one's record number.
+    pub fn push_calls(&self, lines: &[u8], count: u32, first_ns: u64, last_ns: u64) -> u64 {
+        let mut state = self.shared.lock();
+        let first = state.next_record;
+        if state.calls_count == 0 {
+            state.calls_ns = (first_ns, last_ns);
+        }
+        state.calls_ns.1 = state.calls_ns.1.max(last_ns);
+        state.calls.extend_from_slice(lines);
+        state.calls_count += count;
+        state.next_record += u64::from(count);
+        self.settle(state);
+        first
+    }
+
+    /// Appends a line of low volume.
+    pub fn push_line(&self, event: Vec<u8>, severity: Severity) {
+        let mut state = self.shared.lock();
+        state.lines.push((event, severity));
+        self.settle(state);
+    }
+
+    fn settle(&self, mut state: MutexGuard<'_, State>) {
+        if state.bytes() >= CHUNK_BYTES {
+            self.shared.wake.notify_one();
+        }
+        while state.bytes() >= BACKLOG_BYTES && !state.has_failed {
+            state = self.shared.drained.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits until all that was pushed is sealed and with the kernel (`durable`: on the disk).
+    pub fn flush(&self, durable: bool) -> Result<(), RecordingError> {
+        let mut state = self.shared.lock();
+        state.requested += 1;
+        let ticket = state.requested;
+        state.durable |= durable;
+        self.shared.wake.notify_one();
+        while state.done < ticket && !state.has_failed {
+            state = self.shared.drained.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        match state.failed.take() {
+            Some(error) => Err(error),
+            None if state.has_failed => Err(RecordingError::Malformed("sealing had failed before".to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// Number of records pushed so far.
+    pub fn records(&self) -> u64 {
+        self.shared.lock().next_record
+    }
+
+    /// Seals what is left and the `end` line, and waits for the disk. On an earlier failure returns that.
+    pub fn finish(&self, end: Map<String, Value>) -> Result<(), RecordingError> {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = thread else {
+            return Err(RecordingError::Malformed("the recording is closed already".to_owned()));
+        };
+        self.shared.lock().stop = true;
+        self.shared.wake.notify_one();
+        let writer = thread.join().map_err(|_| RecordingError::Malformed("the sealing thread died".to_owned()))?;
+        match self.shared.lock().failed.take() {
+            Some(error) => Err(error),
+            None => writer.close(end),
+        }
+    }
+}
+
+struct Taken {
+    batches: Vec<Batch>,
+    lines: Vec<(Vec<u8>, Severity)>,
+    ticket: u64,
+    durable: bool,
+    stop: bool,
+}
+
+fn take(state: &mut State) -> Taken {
+    let mut batches = Vec::new();
+    if state.encoder.records > 0 {
+        let e = mem::take(&mut state.encoder);
+        let (records, base_ns, last_ns) = (e.records, e.base_ns, e.last_ns);
+        batches.push(Batch { kind: Kind::Records, payload: e.payload, records, base_ns, last_ns });
+    }
+    if state.calls_count > 0 {
+        let records = mem::take(&mut state.calls_count);
+        let (base_ns, last_ns) = state.calls_ns;
+        batches.push(Batch { kind: Kind::Calls, payload: mem::take(&mut state.calls), records, base_ns, last_ns });
+    }
+    let lines = mem::take(&mut state.lines);
+    Taken { batches, lines, ticket: state.requested, durable: mem::take(&mut state.durable), stop: state.stop }
+}
+
+/// Waits until there is a reason to seal: enough bytes, old enough, a flush, or the end.
+fn wait_for_work(shared: &Shared) -> Taken {
+    let mut state = shared.lock();
+    loop {
+        let urgent = state.bytes() >= CHUNK_BYTES || state.requested > state.done || state.stop;
+        if urgent {
+            return take(&mut state);
+        }
+        let (next, timeout) = shared.wake.wait_timeout(state, CHUNK_AGE).unwrap_or_else(PoisonError::into_inner);
+        state = next;
+        if timeout.timed_out() && state.pending() {
+            return take(&mut state);
+        }
+    }
+}
+
+fn seal(writer: &mut RecordingWriter, work: &Taken) -> Result<(), RecordingError> {
+    for (line, severity) in &work.lines {
+        writer.seal_line(line, *severity)?;
+    }
+    for batch in &work.batches {
+        writer.seal_batch(batch)?;
+    }
+    if work.durable {
+        return writer.sync();
+    }
+    writer.flush()
+}
+
+fn seal_loop(shared: &Shared, mut writer: RecordingWriter) -> RecordingWriter {
+    loop {
+        let work = wait_for_work(shared);
+        let result = seal(&mut writer, &work);
+        let mut state = shared.lock();
+        state.done = state.done.max(work.ticket);
+        if let Err(error) = result {
+            state.has_failed = true;
+            state.failed = Some(error);
+        }
+        let over = work.stop || state.has_failed;
+        shared.drained.notify_all();
+        if over {
+            return writer;
+        }
+    }
+}

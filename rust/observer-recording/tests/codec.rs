@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Any records survive encoding; any bytes are decoded or refused, never worse.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use observer_model::{Blob, Record, SignalRecord, SyscallRecord, When};
+use observer_recording::codec::{ChunkDecoder, ChunkEncoder};
+use proptest::prelude::*;
+
+fn blob() -> impl Strategy<Value = Blob> {
+    (0u8..6, any::<bool>(), any::<u16>(), any::<bool>(), prop::collection::vec(any::<u8>(), 0..40)).prop_map(
+        |(arg, exit, part, truncated, bytes)| Blob {
+            arg,
+            when: if exit { When::Exit } else { When::Entry },
+            part,
+            truncated,
+            bytes,
+        },
+    )
+}
+
+fn call() -> impl Strategy<Value = Record> {
+    let ids = (1u32..5, 1u32..5, prop_oneof![0u32..460, any::<u32>()], 0u32..16);
+    let times = (any::<u64>(), any::<u64>(), any::<i64>());
+    (ids, times, any::<[u64; 6]>(), prop::collection::vec(blob(), 0..4)).prop_map(
+        |((tid, pid, nr, flags), (start_ns, duration_ns, result), args, blobs)| {
+            Record::Call(SyscallRecord { tid, pid, nr, flags, start_ns, duration_ns, result, args, blobs })
+        },
+    )
+}
+
+fn signal() -> impl Strategy<Value = Record> {
+    (any::<u32>(), any::<u32>(), any::<u64>(), 1u32..65, any::<i32>(), any::<u32>(), any::<u32>()).prop_map(
+        |(tid, pid, start_ns, signo, code, sender_pid, sender_uid)| {
+            Record::Signal(SignalRecord { tid, pid, start_ns, signo, code, sender_pid, sender_uid })
+        },
+    )
+}
+
+fn records() -> impl Strategy<Value = Vec<Record>> {
+    prop::collection::vec(prop_oneof![5 => call(), 1 => signal()], 0..50)
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_is_decoded(records in records()) {
+        let mut encoder = ChunkEncoder::new();
+        records.iter().for_each(|r| encoder.push(r));
+        let decoded: Result<Vec<_>, _> = ChunkDecoder::new(&encoder.payload, encoder.records, encoder.base_ns).collect();
+        prop_assert_eq!(decoded.unwrap(), records);
+    }
+
+    #[test]
+    fn any_bytes_end_in_records_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..600), count in 0u32..2000) {
+        let items: Vec<_> = ChunkDecoder::new(&bytes, count, 0).collect();
+        prop_assert!(items.iter().filter(|i| i.is_err()).count() <= 1);
+        prop_assert!(items.len() <= count as usize + 1);
+    }
+
+    #[test]
+    fn a_cut_chunk_is_noticed(records in records(), cut in any::<prop::sample::Index>()) {
+        prop_assume!(!records.is_empty());
+        let mut encoder = ChunkEncoder::new();
+        records.iter().for_each(|r| encoder.push(r));
+        let short = &encoder.payload[..cut.index(encoder.payload.len())];
+        let decoded: Result<Vec<_>, _> = ChunkDecoder::new(short, encoder.records, encoder.base_ns).collect();
+        prop_assert!(decoded.is_err());
+    }
+}
