@@ -21,7 +21,7 @@ PYTEST_ARGS ?=
 .PHONY: help demo test check lint format bench golden docs setup setup-test clean distclean
 
 help:  ## list what this Makefile can do
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: setup  ## record a real program, prove the recording, then break a copy and see it found
 	@examples/demo/demo.sh
@@ -29,7 +29,7 @@ demo: setup  ## record a real program, prove the recording, then break a copy an
 test: setup-test  ## all tests: Rust, then Python
 	$(CARGO_TEST)
 	$(BIN)/pytest -q -m serial $(PYTEST_ARGS) || [ $$? -eq 5 ]
-	$(BIN)/pytest -q -m "not serial" -n $(WORKERS) $(PYTEST_ARGS)
+	$(BIN)/pytest -m "not serial" -n $(WORKERS) $(PYTEST_ARGS)
 
 check: lint  ## lint, and the tests that need nothing but Python (under three minutes)
 	$(BIN)/pytest -q -n $(WORKERS) $(wildcard tests/house tests/unit tests/spec tests/golden tests/property)

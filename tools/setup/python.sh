@@ -29,24 +29,16 @@ create() {
     exit 1
 }
 
-quiet() {
-    # Say nothing on success, everything on failure.
-    local log
-    log=$(mktemp)
-    if ! "$@" >"$log" 2>&1; then cat "$log" >&2; rm -f "$log"; exit 1; fi
-    rm -f "$log"
-}
-
 case ${1:-install} in
     create) create ;;
     install)
         create
         say "building the native core and the Python environment in .venv (a few minutes the first time)"
-        quiet .venv/bin/pip install -e '.[dev]'
+        tools/setup/quiet.sh .venv/bin/pip install -e '.[dev]'
         ;;
     native)
         say "building the native core"
-        quiet .venv/bin/maturin develop --release --quiet
+        tools/setup/quiet.sh .venv/bin/maturin develop --release --quiet
         ;;
     *) say "usage: python.sh create|install|native"; exit 2 ;;
 esac

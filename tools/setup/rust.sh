@@ -41,15 +41,15 @@ elif command -v sudo >/dev/null 2>&1 && { [ -t 0 ] || sudo -n true 2>/dev/null; 
 else advice "as root, run 'apt-get install rustc-web cargo-web', or as yourself install rustup (https://rustup.rs)"
 fi
 
-apt() { "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq "$@"; }
+apt() { "$root/tools/setup/quiet.sh" "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq "$@"; }
 
-apt update >&2
+apt update
 for pair in "rustc-web cargo-web" "rustc cargo"; do
     read -r rustc_package cargo_package <<<"$pair"
     version=$(apt-cache policy "$rustc_package" | sed -n 's/^ *Candidate: \([0-9.]*\).*/\1/p')
     if [ -n "$version" ] && at_least "$version" "$need"; then
         say "installing $rustc_package and $cargo_package $version"
-        apt install -y --no-install-recommends "$rustc_package" "$cargo_package" >/dev/null
+        apt install -y --no-install-recommends "$rustc_package" "$cargo_package"
         good || advice "the packages installed do not suffice; install rustup (https://rustup.rs)"
         exit 0
     fi

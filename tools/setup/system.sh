@@ -54,9 +54,9 @@ install() {
     fi
     say "installing $*"
     # shellcheck disable=SC2086  # $root is a list of words
-    $root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq update >&2
+    ./quiet.sh $root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq update
     # shellcheck disable=SC2086
-    $root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq install -y --no-install-recommends "$@" >/dev/null
+    ./quiet.sh $root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq install -y --no-install-recommends "$@"
 }
 
 mapfile -t build < <(missing_of build)
