@@ -2,7 +2,12 @@
 //! The only crate that knows Python: binds the pure crates to `observer._native`.
 use pyo3::prelude::*;
 
+mod errors;
+mod evidence;
+
 #[pymodule]
-fn _native(_m: &Bound<'_, PyModule>) -> PyResult<()> {
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    errors::check(module.py())?;
+    evidence::register(module)?;
     Ok(())
 }
