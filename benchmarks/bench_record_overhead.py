@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does recording cost? `observer record` against `strace -f -o FILE` and against the program alone, in the same run.
 
-Both tools write everything they saw to a file and both start from nothing, as a person would start them: the start of Observer's
-interpreter is part of the figure. Columns are medians; "of strace" under 1.00 means Observer was faster (wall) or did less work (CPU).
+Both tools write everything they saw to a file and both start from nothing, as a person would start them, so the start of
+Observer's interpreter is part of the figure. Columns are medians; "of strace" under 1.00 means Observer was faster (wall) or did
+less work (CPU).
 """
 
 from __future__ import annotations

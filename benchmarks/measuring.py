@@ -2,7 +2,8 @@
 """Run programs, take their wall time and CPU time, and compare tools fairly.
 
 All tools run one workload in turn, round after round, so that a slow minute of the machine slows all of them. Medians are
-compared. CPU time is that of the whole process tree that the tool waited for, from wait4(2): a tracer's own work is part of the bill.
+compared. CPU time is that of the whole process tree that the tool waited for, from wait4(2): a tracer's own work is part of the
+bill.
 """
 
 from __future__ import annotations
