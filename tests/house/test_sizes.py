@@ -22,7 +22,10 @@ ROOM_TALK = 4_000
 PARAMETERS = 5
 
 # "path" or "path:function" -> reason. A reason that begins with "table" lifts the second limit too.
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS: dict[str, str] = {
+    f"rust/observer-model/src/generated/{name}.rs": "table: written by tools/gen_syscalls.py"
+    for name in ("aarch64", "flags", "names", "structs", "x86_64")
+}
 
 
 def judge(key: str, lines: int, talk: int, stop: int) -> None:

@@ -2,8 +2,15 @@
 //! Plain structures shared by every room: syscall tables, argument decoding, records. No I/O, no unsafe.
 #![forbid(unsafe_code)]
 
+pub mod decode;
 pub mod fetch;
+pub mod generated;
+pub mod names;
 pub mod record;
+pub mod syscall;
 
-pub use fetch::{Fetch, Len, Shape};
+pub use decode::{decode, ArgClass, Decoded, DecodedArg};
+pub use fetch::{Cond, Fetch, Len, Shape};
+pub use names::{errno_message, errno_name, signal_name, signal_number};
 pub use record::{flags, Blob, Record, SignalRecord, SyscallRecord, When};
+pub use syscall::{all, by_name, lookup, Arch, Arg, ArgType, Classes, Ret, Syscall};

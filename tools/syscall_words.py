@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The small language of the syscall overlay: words for arguments, readings of memory, conditions.
+
+``parse_words("dirfd, path, flags open_flags, mode -> Fd", …)`` gives one `Word` per argument and the result's
+meaning. A word knows its Rust expression and which memory must be read for it; ``tools/syscalls/README.md`` has the
+whole language.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+ARCHES = ("x86_64", "aarch64")
+SCALARS = {
+    "int": "Int", "uint": "Uint", "long": "Long", "ulong": "Ulong", "hex": "Hex", "raw": "Hex",
+    "octal": "Octal", "fd": "Fd", "dirfd": "DirFd", "pid": "Pid", "uid": "Uid", "gid": "Gid",
+    "mode": "Mode", "filemode": "FileMode", "dev": "Dev", "size": "Size", "offset": "Offset",
+    "signal": "Signal", "addr": "Address", "rlim": "Rlim",
+}  # fmt: skip
+DIRS = {"in": ("In", ("Entry",)), "out": ("Out", ("Exit",)), "inout": ("InOut", ("Entry", "Exit"))}
+NUMBERS = {"i32": 4, "u32": 4, "i64": 8, "u64": 8}
+# Kernel ABI sizes of what special decoders read, in bytes.
+SPECIAL_SIZES = {"SigAction": 32, "SigInfo": 128, "WaitStatus": 4, "SockLen": 4}
+SPECIAL_SHAPES = {"Msghdr": "Shape::Msghdr"}
+ENTRY_SHAPES = {"Argv": "Shape::StringArray", "Envp": "Shape::StringCount"}
+DIRECTED = {"Iovec", "Msghdr", "SigSet", "SockAddr", "SockOptValue"}
+
+
+@dataclass
+class Overlay:
+    """The hand-written part of the data."""
+
+    flags: dict[str, dict[str, Any]]
+    structs: dict[str, dict[str, Any]]
+    calls: dict[str, tuple[str, dict[str, Any]]]
+
+    def variant(self, tables: dict[str, dict[str, Any]], name: str, arch: str) -> str:
+        """Rust name of a table, in its own variant for `arch` where there is one."""
+        if name not in tables:
+            raise ValueError(f"no table {name}")
+        return f"{name}_{arch}".upper() if arch in tables[name] else name.upper()
+
+    def size_of(self, name: str, arch: str) -> int:
+        """Bytes of a structure."""
+        table = self.structs[name]
+        return int(table.get(arch, table)["size"])
+
+    def constant(self, name: str) -> int:
+        """Value of a named constant of any flag table, or a plain number."""
+        for table in self.flags.values():
+            for key in ("values", "choices"):
+                if name in table.get(key, {}):
+                    return int(table[key][name])
+        return int(name, 0)
+
+
+@dataclass
+class Word:
+    """Meaning of one argument."""
+
+    rust: str
+    inner: str = ""
+    shapes: list[tuple[str, str]] = field(default_factory=list)
+
+    def expression(self) -> str:
+        """The `ArgType`, as Rust."""
+        return f"{self.rust}({self.inner})" if self.inner else self.rust
+
+    def fetches(self, index: int) -> list[str]:
+        """Readings of memory, as Rust."""
+        return [f"f({index}, {when}, {shape})" for when, shape in self.shapes]
+
+
+def default_word(kind: str, name: str) -> Word:
+    """The word for an argument of a call that the overlay does not describe."""
+    if "*" in kind:
+        return Word("Address")
+    if name in ("fd", "fildes") and kind in ("int", "unsigned int"):
+        return Word("Fd")
+    by_type = {
+        "int": "Int",
+        "pid_t": "Pid",
+        "uid_t": "Uid",
+        "gid_t": "Gid",
+        "size_t": "Size",
+        "umode_t": "Mode",
+    }
+    by_type |= {
+        "unsigned int": "Uint",
+        "unsigned": "Uint",
+        "u32": "Uint",
+        "key_serial_t": "Int",
+        "long": "Long",
+    }
+    return Word(by_type.get(kind, "Hex"))
+
+
+def length(text: str, size: int = 1) -> str:
+    """A length: ``ret``, ``2`` (argument), ``*2`` (behind argument), ``=8`` (constant), ``bits 0``."""
+    if text == "ret":
+        return "Len::Result" if size == 1 else f"Len::ResultTimes({size})"
+    if text.startswith("*"):
+        return f"Len::DerefArg({text[1:]})"
+    if text.startswith("="):
+        return f"Len::Const({int(text[1:], 0) * size})"
+    if text.startswith("bits "):
+        return f"Len::ArgBits({text[5:]})"
+    return f"Len::Arg({text})" if size == 1 else f"Len::ArgTimes({text}, {size})"
+
+
+def memory_word(direction: str, what: str, extent: str | None, overlay: Overlay, arch: str) -> Word:
+    """A word that follows a pointer."""
+    dir_name, moments = DIRS[direction]
+    dir_rust = f"Dir::{dir_name}"
+    if what == "data":
+        return Word("Data", dir_rust, [(m, f"Shape::Data({length(extent or '')})") for m in moments])
+    if what in NUMBERS:
+        width = NUMBERS[what]
+        inner = f"&fields::{what.upper()}, {dir_rust}"
+        shape = f"Shape::Struct({length(extent or '=1', width)})"
+        return Word("Numbers" if extent else "Number", inner, [(m, shape) for m in moments])
+    if what[0].isupper():
+        size = overlay.size_of("stat", arch) if what == "Stat" else SPECIAL_SIZES.get(what, 0)
+        return special_word(what, direction, extent, size)
+    size = overlay.size_of(what, arch)
+    shape = f"Shape::Struct({length(extent or '=1', size)})"
+    inner = f"&structs::{overlay.variant(overlay.structs, what, arch)}, {dir_rust}"
+    return Word("Array" if extent else "Struct", inner, [(m, shape) for m in moments])
+
+
+def special_word(what: str, direction: str, extent: str | None, size: int) -> Word:
+    """A word with its own decoder that follows a pointer."""
+    dir_name, moments = DIRS[direction]
+    dir_rust = f"Dir::{dir_name}"
+    inner = f"K::{what}({dir_rust})" if what in DIRECTED else f"K::{what}"
+    if what == "Iovec":
+        shape = f"Shape::Iovec({extent})"
+    elif what == "PollFds":
+        shape = f"Shape::Struct({length(extent or '', 8)})"
+    elif what in SPECIAL_SHAPES:
+        shape = SPECIAL_SHAPES[what]
+    else:
+        shape = f"Shape::Struct({length(extent or f'={size}')})"
+    return Word("Special", inner, [(m, shape) for m in moments])
+
+
+def parse_word(text: str, overlay: Overlay, arch: str) -> Word:
+    """One word of the language."""
+    if text in SCALARS:
+        return Word(SCALARS[text])
+    if text in ("path", "text"):
+        return Word(text.title(), "", [("Entry", "Shape::CString")])
+    if text.startswith("pathout["):
+        return Word("PathOut", "", [("Exit", f"Shape::Data({length(text[8:-1])})")])
+    first, _, rest = text.partition(" ")
+    if first in ("flags", "enum"):
+        return Word(first.title(), f"&flags::{overlay.variant(overlay.flags, rest, arch)}")
+    if match := re.fullmatch(r"(in|out|inout) (\w+)(?:\[(.+)\])?", text):
+        return memory_word(match[1], match[2], match[3], overlay, arch)
+    if first == "Struct":
+        return Word("Struct", f"&structs::{overlay.variant(overlay.structs, rest, arch)}, Dir::In")
+    if text[0].isupper() and text.isalnum():
+        return Word("Special", f"K::{text}", [("Entry", s) for s in [ENTRY_SHAPES.get(text)] if s])
+    raise ValueError(f"not a word: {text}")
+
+
+def parse_words(text: str, overlay: Overlay, arch: str) -> tuple[list[Word], str]:
+    """A whole line: words separated by commas, then ``->`` and the result."""
+    arguments, _, result = text.partition("->")
+    words = [parse_word(w.strip(), overlay, arch) for w in arguments.split(",") if w.strip()]
+    return words, result.strip() or "Zero"
+
+
+def parse_fetch(text: str, overlay: Overlay, arch: str) -> str:
+    """An extra reading: ``2 in flock if 1 in F_SETLK F_SETLKW``; ``out!`` reads after a failure too."""
+    plan, _, condition = text.partition(" if ")
+    index, moment, what = plan.split(None, 2)
+    on_error = "true" if moment.endswith("!") else "false"
+    when = DIRS[moment.rstrip("!")][1][0]
+    shape, guard = fetch_shape(what, overlay, arch), fetch_condition(condition, overlay)
+    return f"fx({index}, {when}, {shape}, {guard}, {on_error})"
+
+
+def fetch_shape(what: str, overlay: Overlay, arch: str) -> str:
+    if what == "text":
+        return "Shape::CString"
+    match = re.fullmatch(r"(\w+)(?:\[(.+)\])?", what)
+    if match is None:
+        raise ValueError(f"not a shape: {what}")
+    word = memory_word("in", match[1], match[2], overlay, arch) if match[1] != "bytes" else None
+    return word.shapes[0][1] if word else f"Shape::Struct({length(match[2])})"
+
+
+def fetch_condition(text: str, overlay: Overlay) -> str:
+    """``1 in A B``, ``1 & 0x7f in A B`` or ``1 not in A``; nothing means always."""
+    if not text:
+        return "Cond::Always"
+    if text == "never":
+        return "Cond::In { arg: 0, mask: 0, values: &[] }"
+    match = re.fullmatch(r"(\d)(?: & (\w+))? (in|not in) (.+)", text)
+    if match is None:
+        raise ValueError(f"not a condition: {text}")
+    mask = int(match[2], 0) if match[2] else 0xFFFFFFFF
+    values = ", ".join(hex(overlay.constant(v) & mask) for v in match[4].split())
+    kind = "In" if match[3] == "in" else "NotIn"
+    return f"Cond::{kind} {{ arg: {match[1]}, mask: {mask:#x}, values: &[{values}] }}"
