@@ -46,6 +46,7 @@ __all__ = [
     "StorageFull",
     "TracePermission",
     "TruncatedLog",
+    "UnsupportedAbi",
     "UsageError",
 ]
 
@@ -102,6 +103,12 @@ class TracePermission(CapabilityError):
     code = "OBS201"
 
 
+class UnsupportedAbi(CapabilityError):
+    """A program of another word size or architecture than this machine's own."""
+
+    code = "OBS202"
+
+
 class CaptureError(ObserverError):
     """Capturing stopped before its end, or could not keep what it captured."""
 
@@ -130,7 +137,7 @@ class CommandNotExecutable(CaptureError):
 
     code = "OBS303"
     exit_code = 126
-    default_hint = "check its permissions and format with 'ls -l' and 'file'; nothing was recorded"
+    default_hint = "check its permissions and format with 'ls -l' and 'file'"
 
 
 class IntegrityError(ObserverError):

@@ -7,11 +7,13 @@ use pyo3::types::PyDict;
 use std::path::Path;
 
 /// Every class this crate may raise; [`check`] proves at import that each exists.
-const CLASSES: [&str; 16] = [
+const CLASSES: [&str; 19] = [
     "CaptureError",
     "ChainBroken",
     "ChunkMismatch",
     "ClockRegression",
+    "CommandNotExecutable",
+    "CommandNotFound",
     "FormatError",
     "InternalError",
     "KeyUnusable",
@@ -23,6 +25,7 @@ const CLASSES: [&str; 16] = [
     "StorageFull",
     "TracePermission",
     "TruncatedLog",
+    "UnsupportedAbi",
     "UsageError",
 ];
 

@@ -4,10 +4,13 @@ use pyo3::prelude::*;
 
 mod errors;
 mod evidence;
+mod recording;
+mod recording_errors;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::check(module.py())?;
     evidence::register(module)?;
+    recording::register(module)?;
     Ok(())
 }

@@ -6,8 +6,11 @@
 pub mod background;
 pub mod chunk;
 pub mod codec;
+pub mod digest;
+pub mod dna;
 pub mod error;
 pub mod outcome;
+pub mod query;
 pub mod reader;
 pub mod segment;
 pub mod varint;

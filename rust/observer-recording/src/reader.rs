@@ -6,6 +6,7 @@ use crate::error::RecordingError;
 use crate::segment::{path_of, SegmentReader, SEGMENT_HEADER};
 use crate::writer::parse_uuid;
 use observer_evidence::{read_lines, Line};
+use observer_model::Arch;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -117,6 +118,18 @@ impl RecordingReader {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The architecture of its syscall numbers; None for an embedder's recording.
+    #[must_use]
+    pub fn arch(&self) -> Option<Arch> {
+        self.start.get("arch").and_then(Value::as_str).and_then(Arch::from_name)
+    }
+
+    /// The directory it was opened from.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Number of sealed records.
