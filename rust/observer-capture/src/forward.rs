@@ -11,16 +11,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 static TARGET: AtomicI32 = AtomicI32::new(0);
 
 /// Passed on when another process sends them to the recorder.
-const FORWARDED: [i32; 8] = [
-    libc::SIGINT,
-    libc::SIGTERM,
-    libc::SIGHUP,
-    libc::SIGQUIT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGALRM,
-    libc::SIGWINCH,
-];
+const FORWARDED: [i32; 8] =
+    [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGALRM, libc::SIGWINCH];
 /// Ignored by the recorder; the program gets the terminal's own.
 const IGNORED: [i32; 3] = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 

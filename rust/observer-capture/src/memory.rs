@@ -83,7 +83,11 @@ impl<'a> Fetcher<'a> {
             Len::DerefArg(n) => {
                 let mut word = [0u8; 4];
                 let n = read_memory(self.pid, arg(n), &mut word);
-                if n == 4 { u64::from(u32::from_le_bytes(word)) } else { 0 }
+                if n == 4 {
+                    u64::from(u32::from_le_bytes(word))
+                } else {
+                    0
+                }
             }
         }
     }

@@ -19,8 +19,7 @@ fn link(pid: Tid, name: &str) -> Value {
 
 fn argv(pid: Tid) -> Value {
     let mut bytes = Vec::new();
-    let read = fs::File::open(format!("/proc/{pid}/cmdline"))
-        .and_then(|f| f.take(ARGV_BYTES_MAX as u64).read_to_end(&mut bytes));
+    let read = fs::File::open(format!("/proc/{pid}/cmdline")).and_then(|f| f.take(ARGV_BYTES_MAX as u64).read_to_end(&mut bytes));
     if read.is_err() {
         return Value::Null;
     }

@@ -44,9 +44,9 @@ pub fn record_command(config: &Config, key: Option<SecretKey>) -> Result<Report,
     let signals = sys::block_signals();
     let recorder = Recorder::start(writer);
     let began = sys::monotonic_ns();
-    let traced = recorder.map_err(CaptureError::from).and_then(|recorder| {
+    let traced = recorder.map_err(CaptureError::from).map(|recorder| {
         let outcome = trace(config, &exec, &recorder, &signals);
-        Ok((recorder, outcome))
+        (recorder, outcome)
     });
     sys::restore_signals(&signals);
     let (recorder, outcome) = traced?;

@@ -113,11 +113,8 @@ impl<'a> Tracer<'a> {
     /// Resumes a thread to where it next concerns us. A thread that is gone meanwhile will say so itself.
     fn go_on(&self, tid: Tid, signal: i32) {
         let in_call = self.tasks.get(&tid).is_some_and(|t| t.call.is_some());
-        let _ = if self.filtered && !in_call && self.armed {
-            sys::resume(tid, signal)
-        } else {
-            sys::resume_to_syscall(tid, signal)
-        };
+        let _ =
+            if self.filtered && !in_call && self.armed { sys::resume(tid, signal) } else { sys::resume_to_syscall(tid, signal) };
     }
 
     fn syscall(&mut self, tid: Tid) {

@@ -21,7 +21,11 @@ struct Tally {
 fn entropy(counts: impl Iterator<Item = u64> + Clone) -> f64 {
     let total = counts.clone().sum::<u64>() as f64;
     let bits: f64 = counts.filter(|c| *c > 0).map(|c| (c as f64 / total) * (c as f64 / total).log2()).sum();
-    if total == 0.0 { 0.0 } else { -bits + 0.0 }
+    if total == 0.0 {
+        0.0
+    } else {
+        -bits + 0.0
+    }
 }
 
 struct Pass {
@@ -59,7 +63,12 @@ impl Pass {
         let decoded = decode(self.arch, call);
         let outcome = Outcome::of(call);
         let place = self.places.place(call.tid, call.start_ns).unwrap_or("?").to_owned();
-        let args: Vec<String> = decoded.args.iter().filter(|a| a.stable || a.class == ArgClass::Pid).map(|a| self.stable(a.class, &a.text, call)).collect();
+        let args: Vec<String> = decoded
+            .args
+            .iter()
+            .filter(|a| a.stable || a.class == ArgClass::Pid)
+            .map(|a| self.stable(a.class, &a.text, call))
+            .collect();
         let result = self.stable_result(call, &decoded);
         let parts = [decoded.name.as_str(), outcome.name(), result.as_str()];
         self.dna.roll(&place, parts.into_iter().chain(args.iter().map(String::as_str)));

@@ -25,8 +25,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// All classes, in order.
-    pub const ALL: [Outcome; 5] =
-        [Outcome::Ok, Outcome::Failed, Outcome::Denied, Outcome::Interrupted, Outcome::NoResult];
+    pub const ALL: [Outcome; 5] = [Outcome::Ok, Outcome::Failed, Outcome::Denied, Outcome::Interrupted, Outcome::NoResult];
 
     /// Its name in JSON.
     #[must_use]

@@ -94,9 +94,9 @@ impl Query {
     }
 
     fn wants_decoded(&self, decoded: &Decoded) -> bool {
-        self.path_contains.as_ref().is_none_or(|part| {
-            decoded.args.iter().any(|a| a.class == ArgClass::Path && a.text.contains(part.as_str()))
-        })
+        self.path_contains
+            .as_ref()
+            .is_none_or(|part| decoded.args.iter().any(|a| a.class == ArgClass::Path && a.text.contains(part.as_str())))
     }
 
     fn wants_json(&self, call: &Value) -> bool {
@@ -117,11 +117,8 @@ impl Query {
 /// One decoded call as the JSON object that `observer show --json` prints.
 #[must_use]
 pub fn call_json(record: u64, arch: Arch, call: &SyscallRecord, decoded: &Decoded, wall_offset_ns: i64) -> Value {
-    let args: Vec<Value> = decoded
-        .args
-        .iter()
-        .map(|a| json!({"name": a.name, "text": a.text, "class": a.class.name()}))
-        .collect();
+    let args: Vec<Value> =
+        decoded.args.iter().map(|a| json!({"name": a.name, "text": a.text, "class": a.class.name()})).collect();
     let classes: Vec<&str> = lookup(arch, call.nr).into_iter().flat_map(|k| k.classes.names()).collect();
     json!({
         "id": format!("s{record}"), "record": record, "pid": call.pid, "tid": call.tid, "syscall": decoded.name,
@@ -199,8 +196,8 @@ impl Page<'_> {
             if number < self.first {
                 continue;
             }
-            let call: Map<String, Value> = serde_json::from_slice(line)
-                .map_err(|e| RecordingError::Malformed(format!("call {number} is not JSON: {e}")))?;
+            let call: Map<String, Value> =
+                serde_json::from_slice(line).map_err(|e| RecordingError::Malformed(format!("call {number} is not JSON: {e}")))?;
             let call = Value::Object(call);
             if self.query.wants_json(&call) {
                 self.add(&embedder_json(number, call, self.offset));

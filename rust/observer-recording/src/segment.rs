@@ -31,12 +31,8 @@ impl SegmentWriter {
     pub fn create(dir: &Path, number: u32, trace_id: &[u8; 16]) -> Result<Self, RecordingError> {
         let path = path_of(dir, number);
         let what = || format!("create {}", path.display());
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(RecordingError::io(what()))?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(RecordingError::io(what()))?;
         let mut header = [0u8; SEGMENT_HEADER as usize];
         header[0..8].copy_from_slice(MAGIC);
         header[8..12].copy_from_slice(&number.to_le_bytes());

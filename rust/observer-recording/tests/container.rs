@@ -57,7 +57,7 @@ fn every_flipped_bit_of_a_sealed_chunk_is_found() {
         let mut bad = good.clone();
         bad[bit / 8] ^= 1 << (bit % 8);
         fs::write(&segment, &bad).unwrap();
-        let error = verify_recording(&path, None).expect_err("a flipped bit");
+        let error = verify_recording(&path, None).unwrap_err();
         if bit / 8 >= 32 {
             assert!(matches!(error, RecordingError::Chunk { offset: 32, .. }), "byte {}: {error}", bit / 8);
         }
@@ -106,8 +106,16 @@ fn foreign_and_newer_directories_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(RecordingReader::open(dir.path()), Err(RecordingError::Malformed(_))));
     let path = dir.path().join("rec");
-    let mut log = observer_evidence::LogWriter::create(&{ fs::create_dir(&path).unwrap(); path.join("sealed.log") }, Default::default()).unwrap();
-    log.append(br#"{"type":"trace_start","format":2,"trace_id":"0b0e0000-0000-4000-8000-000000000001"}"#, Severity::Info).unwrap();
+    let mut log = observer_evidence::LogWriter::create(
+        &{
+            fs::create_dir(&path).unwrap();
+            path.join("sealed.log")
+        },
+        Default::default(),
+    )
+    .unwrap();
+    log.append(br#"{"type":"trace_start","format":2,"trace_id":"0b0e0000-0000-4000-8000-000000000001"}"#, Severity::Info)
+        .unwrap();
     log.close().unwrap();
     assert!(matches!(RecordingReader::open(&path), Err(RecordingError::Newer(_))));
 }
