@@ -58,7 +58,7 @@ class Doctor:
 def _table(answers: Sequence[Capability]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("CAPABILITY", "", "SEEN", "FOR"):
-        table.add_column(title, overflow="fold")
+        table.add_column(title, overflow="fold", no_wrap=title in {"CAPABILITY", ""})
     for answer in answers:
         word = Text("yes", style="green") if answer.ok else Text("no", style="red")
         seen = Text(safe(answer.detail))
