@@ -44,7 +44,13 @@ def load_case(path: Path) -> Case:
         index += 1
     body = b"\n".join(lines[index:])
     body = re.split(rb"^REPORT:\n", body, maxsplit=1, flags=re.M)[0]
-    return Case(path.stem, header.get("TITLE", [""])[0], header.get("TYPE", [None])[0], body, tuple(header.get("ALT", ())))
+    return Case(
+        path.stem,
+        header.get("TITLE", [""])[0],
+        header.get("TYPE", [None])[0],
+        body,
+        tuple(header.get("ALT", ())),
+    )
 
 
 def coarse(kind: str | None) -> str:
@@ -64,11 +70,17 @@ def reports(body: bytes) -> list[KernelReport]:
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("directory", nargs="?", type=Path, default=Path(os.environ.get("OBSERVER_KERNEL_LOGS", DEFAULT)))
+    parser.add_argument(
+        "directory", nargs="?", type=Path, default=Path(os.environ.get("OBSERVER_KERNEL_LOGS", DEFAULT))
+    )
     parser.add_argument("--misses", action="store_true", help="print each miss")
-    parser.add_argument("--half", choices=["train", "holdout"], help="only files whose number is, or is not, a multiple of 4")
+    parser.add_argument(
+        "--half", choices=["train", "holdout"], help="only files whose number is, or is not, a multiple of 4"
+    )
     arguments = parser.parse_args()
-    cases = [load_case(path) for path in sorted(arguments.directory.glob("*.txt"), key=lambda path: int(path.stem))]
+    cases = [
+        load_case(path) for path in sorted(arguments.directory.glob("*.txt"), key=lambda path: int(path.stem))
+    ]
     if arguments.half:
         cases = [case for case in cases if (int(case.name) % 4 == 0) == (arguments.half == "train")]
     if not cases:
@@ -97,10 +109,18 @@ def _measure(cases: list[Case], *, misses: bool) -> int:
         exact += title_ok
         if misses and not (type_ok and title_ok):
             got = f"{first.type} | {first.title}" if first else "nothing"
-            print(f"{case.name:>5} {'type ' if not type_ok else 'title'} want {case.type} | {case.title}\n{'':12}got  {got}")
+            print(
+                f"{case.name:>5} {'type ' if not type_ok else 'title'} want {case.type} | {case.title}\n{'':12}got  {got}"
+            )
     seconds = time.perf_counter() - begun
-    print(f"logs {len(cases)}  with a report {titled}  without {silent}  lines {lines}  {seconds:.1f} s  {lines / seconds:,.0f} lines/s")
-    print(f"coarse type   {typed}/{titled}  {100 * typed / max(titled, 1):.1f} %   (a list of 15 expressions: 84.7 % of the whole set)")
+    print(
+        f"logs {len(cases)}  with a report {titled}  without {silent}  "
+        f"lines {lines}  {seconds:.1f} s  {lines / seconds:,.0f} lines/s"
+    )
+    print(
+        f"coarse type   {typed}/{titled}  {100 * typed / max(titled, 1):.1f} %   "
+        "(a list of 15 expressions: 84.7 % of the whole set)"
+    )
     print(f"exact title   {exact}/{titled}  {100 * exact / max(titled, 1):.1f} %")
     print(f"false alarms  {alarms}/{silent}   (a list of 15 expressions: 5/35 of the whole set)")
     return 0

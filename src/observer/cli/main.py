@@ -15,7 +15,7 @@ import argcomplete
 
 import observer
 from observer.cli import exit_codes
-from observer.cli.commands import Command, completion, doctor
+from observer.cli.commands import Command, completion, doctor, why
 from observer.cli.printing import print_error
 from observer.errors import InternalError, ObserverError, UsageError
 
@@ -24,6 +24,7 @@ __all__ = ["COMMANDS", "build_parser", "run"]
 # In the order in which a newcomer needs them.
 COMMANDS: tuple[Command, ...] = (
     doctor.Doctor(),
+    why.Why(),
     completion.Completion(),
 )
 

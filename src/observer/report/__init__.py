@@ -6,3 +6,5 @@ prints when it finds a fault. `diagnosis` weighs rules, kept as data, into a ver
 
 The room never writes to what it reads, never evaluates text found in a log, and holds a bounded amount of it in memory.
 """
+
+__all__: list[str] = []

@@ -25,6 +25,16 @@ _MARKS = re.compile(
     r"BUG|WARN|INFO|ernel|KASAN|ault|error|panic|PANIC|Unable|UBSAN|unreferenced|VFS:|stall|lock|rror|usage|hung|SYZ|trap|ASSERT|"
     r"divide|opcode|exception|unregister_netdevice|watchdog|NULL|mode|rust_kernel|overflow|Oops"
 )
+_LEAD = re.compile(
+    r"[\s=*\[-]*(?:(?:NMI )?watchdog: |NMI: |rcu: |kasan: |usercopy: |kernel: |Oops: |"
+    r"trusty: .{0,80}|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d |"
+    r"\*\* \d+ printk messages dropped \*\* )*[\s\[]*"
+)
+"""What may stand before the head of a report on its line; behind anything else the words are quoted text."""
+
+
+def _leads(text: str, match: re.Match[str]) -> bool:
+    return _LEAD.fullmatch(text, 0, match.start()) is not None
 
 
 class ReportCollector:
@@ -67,7 +77,11 @@ class ReportCollector:
         candidates: list[Format] = []
         first: re.Match[str] | None = None
         for form in self._grammar.formats:
-            if any(part in text for part in form.contains) and (match := form.head.search(text)):
+            if (
+                any(part in text for part in form.contains)
+                and (match := form.head.search(text))
+                and _leads(text, match)
+            ):
                 candidates.append(form)
                 first = first or match
                 if form.body is None:

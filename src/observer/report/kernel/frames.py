@@ -13,23 +13,42 @@ __all__ = ["Frame", "clean_name", "parse_frames", "parse_pointer"]
 
 _SYMBOL = r"(?P<{0}>[A-Za-z_.$<][\w.$<>:]*)"
 _OFFSET = r"\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?"
-_MARK = re.compile(r"<(?:IRQ|TASK|NMI|SOFTIRQ|EOI|EOE|UNK|#DF|#DB|#MC|ENTRY_TRAMPOLINE|NMI exception stack|EOE|/\w+)> *")
+_MARK = re.compile(
+    r"<(?:IRQ|TASK|NMI|SOFTIRQ|EOI|EOE|UNK|#DF|#DB|#MC|ENTRY_TRAMPOLINE|NMI exception stack|EOE|/\w+)> *"
+)
 _ADDRESS = r"(?:\[<?[0-9a-fx]{8,18}>?\] *){0,2}(?:<[0-9a-f]{8,16}> *)?"
 _FRAME = re.compile(
-    r"\s*(?:<\w+>\s*)*(?:#\d+:?\s+)?" + _ADDRESS + r"(?P<doubt>\? |\(\? )?\(?" + _SYMBOL.format("name") + _OFFSET + r"\)?(?P<rest>.*)"
+    r"\s*(?:<\w+>\s*)*(?:#\d+:?\s+)?"
+    + _ADDRESS
+    + r"(?P<doubt>\? |\(\? )?\(?"
+    + _SYMBOL.format("name")
+    + _OFFSET
+    + r"\)?(?P<rest>.*)"
 )
 _INLINE = re.compile(r"\s+" + _SYMBOL.format("name") + r" [\w./+-]+\.(?:[chS]|rs):\d+ \[inline\]")
 _ARM = re.compile(
-    r"\s*(?:\[<[0-9a-f]+>\] )?\(?" + _SYMBOL.format("callee") + r"\)? from (?:\[<[0-9a-f]+>\] )?\(?" + _SYMBOL.format("caller") + _OFFSET
+    r"\s*(?:\[<[0-9a-f]+>\] )?\(?"
+    + _SYMBOL.format("callee")
+    + r"\)? from (?:\[<[0-9a-f]+>\] )?\(?"
+    + _SYMBOL.format("caller")
+    + _OFFSET
 )
 _POINTERS = (
-    re.compile(r"\s*(?:RIP|EIP): *(?:00[16][08]:)?(?:\[<[0-9a-f]+>\] *)*(?P<name>[A-Za-z_.][\w.]*)" + _OFFSET),
-    re.compile(r"\s*(?:IP|EIP is at|PC is at|pc :|epc +:|NIP|nip :|era :|Krnl PSW|IP is at|PC:|ERET)[: ]*(?:[0-9a-f]+ )?"
-               r"(?:\[<?[0-9a-f]+>?\] *)*\(?(?P<name>[A-Za-z_.][\w.]*)" + _OFFSET),
+    re.compile(
+        r"\s*(?:RIP|EIP): *(?:00[16][08]:)?(?:\[<[0-9a-f]+>\] *)*(?P<name>[A-Za-z_.][\w.]*)" + _OFFSET
+    ),
+    re.compile(
+        r"\s*(?:IP|EIP is at|PC is at|pc :|epc +:|NIP|nip :|era :|Krnl PSW|IP is at|PC:|ERET)[: ]*(?:[0-9a-f]+ )?"
+        r"(?:\[<?[0-9a-f]+>?\] *)*\(?(?P<name>[A-Za-z_.][\w.]*)" + _OFFSET
+    ),
 )
 _USER_POINTER = re.compile(r"\s*(?:RIP|EIP): *(?:0033|0023|002b|0073|:0):?")
-_SUFFIX = re.compile(r"(?:\.(?:constprop|isra|part|cold|llvm|lto_priv|clone|localalias)(?:\.?\d+)?|\.__UNIQUE.*|\.\d+)+$")
-_TAIL = re.compile(r"\s*(?:\[[\w .-]+\])?\s*(?:\(unreliable\)|\([FOPEU]+\))?\s*(?:(?:[\w./+-]+:\d+)?(?: discriminator \d+)?)?.{0,60}$")
+_SUFFIX = re.compile(
+    r"(?:\.(?:constprop|isra|part|cold|llvm|lto_priv|clone|localalias)(?:\.?\d+)?|\.__UNIQUE.*|\.\d+)+$"
+)
+_TAIL = re.compile(
+    r"\s*(?:\[[\w .-]+\])?\s*(?:\(unreliable\)|\([FOPEU]+\))?\s*(?:(?:[\w./+-]+:\d+)?(?: discriminator \d+)?)?.{0,60}$"
+)
 _NOT_SYMBOLS = frozenset(["RSP", "Code", "at", "in"])
 
 

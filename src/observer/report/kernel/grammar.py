@@ -22,7 +22,7 @@ class Format:
         contains: Text that every first line of this kind holds; checked before the pattern, for speed.
         head: Pattern of the first line.
         body: Pattern that must be found in the lines that follow, or None.
-        frame: Where to look for the culprit, in order: `func`, `rip`, `after_rip`, `trace`, `backtrace`, `lock`, `anchor`, `task`.
+        frame: Where to look for the culprit, in order: `func`, `rip`, `after_rip`, `trace`, `backtrace`, `lock`, `anchor`.
         skip: Groups of `frames.toml` to skip beyond the default ones.
         title: Title with `{frame}` and the named groups of both patterns.
         bare: Title when no culprit is found; None means that `corrupted` stands for it.

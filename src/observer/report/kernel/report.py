@@ -20,7 +20,8 @@ class KernelReport:
         format: Id of the format in `formats/*.toml` that matched.
         corrupted: The report lacks what its kind always prints; the function may be missing (`corrupted` stands for it).
         panicked: The report goes on to a panic of the kernel.
-        group: What the report speaks of in general (`fault`, `hang`, `lock`, `warning`, `panic`, `leak`, `race`, `test`).
+        group: What the report speaks of in general: `fault`, `sanitizer`, `hang`, `lock`, `warning`, `panic`, `leak`,
+            `race` or `test`.
         head: The line the report begins with.
         last: The last line that belongs to it.
         panic: The panic line, where there is one.

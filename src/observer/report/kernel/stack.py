@@ -16,15 +16,26 @@ from observer.report.kernel.grammar import Format, Grammar
 
 __all__ = ["Stack", "Trace", "read_stack"]
 
-_LABEL = re.compile(
-    r"\s*(?:Call Trace|Call trace|Backtrace|stack backtrace|Stack backtrace|CPU: \d+ |Hardware name|Allocated by|Freed by|Uninit was|"
-    r"Local variable|Bytes? |Last potentially|The buggy address|Memory state|NMI backtrace|Sending NMI|task:|-> #\d|the existing|"
-    r"Preemption disabled|Task dump|Stored|Showing all locks|INFO: Freed|INFO: Allocated|Register r\d+|Object |other info|Chain exists|"
-    r"Possible (?:unsafe|interrupt)|the shortest|the dependencies|hardirqs last|softirqs last|Modules linked|rcu: |\S+: rcu:|write to|read to|"
-    r"read-write to|race at|Mem-Info|---\[ end|Kernel panic|Exception stack|Kernel Offset|backtrace( \(crc [0-9a-f]+\))?:)"
+_HEADINGS = (
+    "Call Trace|Call trace|Backtrace|stack backtrace|Stack backtrace|CPU: \\d+ |Hardware name|Allocated by|Freed by|Uninit was",
+    "Local variable|Bytes? |Last potentially|The buggy address|Memory state|NMI backtrace|Sending NMI|task:|-> #\\d|the existing",
+    "Preemption disabled|Task dump|Stored|Showing all locks|INFO: Freed|INFO: Allocated|Register r\\d+|Object |other info",
+    "Chain exists|Possible (?:unsafe|interrupt)|the shortest|the dependencies|hardirqs last|softirqs last|Modules linked|rcu: ",
+    "\\S+: rcu:|write to|read to|read-write to|race at|Mem-Info|---\\[ end|Kernel panic|Exception stack|Kernel Offset",
+    "backtrace( \\(crc [0-9a-f]+\\))?:",
 )
+_LABEL = re.compile(r"\s*(?:" + "|".join(_HEADINGS) + ")")
 _TRACE_BEGINS = re.compile(r"\s*(?:Call [Tt]race|Backtrace|backtrace|Trace):?")
-_FOREIGN = ("Allocated by", "Freed by", "INFO: Freed", "INFO: Allocated", "Uninit was", "Last potentially", "-> #", "Stored")
+_FOREIGN = (
+    "Allocated by",
+    "Freed by",
+    "INFO: Freed",
+    "INFO: Allocated",
+    "Uninit was",
+    "Last potentially",
+    "-> #",
+    "Stored",
+)
 _AT = re.compile(r"(?:at|, at):? (?:\[<[0-9a-f]+>\] ?)*(?P<name>[A-Za-z_][\w.]*)\+0x")
 
 
@@ -65,7 +76,9 @@ class Stack:
             names = [frame.name for frame in trace.frames if frame.sure]
             if func in names:
                 rest = names[names.index(func) + 1 :]
-                return next((rename(name, grammar) for name in rest if not any(p.match(name) for p in skips)), "")
+                return next(
+                    (rename(name, grammar) for name in rest if not any(p.match(name) for p in skips)), ""
+                )
         return ""
 
     def _candidates(self, place: str, groups: dict[str, str], grammar: Grammar) -> list[str]:
@@ -80,7 +93,9 @@ class Stack:
         if place == "anchor":
             return self._anchor(grammar)
         if place == "backtrace":
-            chosen = [trace for trace in self.traces if trace.label.lower().startswith("stack backtrace")] or self.traces[-1:]
+            chosen = [
+                trace for trace in self.traces if trace.label.lower().startswith("stack backtrace")
+            ] or self.traces[-1:]
             return _sure(chosen)
         return _sure([trace for trace in self.traces if not trace.label.startswith(_FOREIGN)][:1])
 
@@ -109,7 +124,10 @@ def _after_tick(names: list[str]) -> int:
     """Index of the first frame that the timer interrupt interrupted; 0 where no tick is on the trace."""
     last = 0
     for index, name in enumerate(names):
-        if re.match(r"(?:smp_)?(?:asm_)?(?:sysvec_)?apic_timer_interrupt|tick_sched_timer|tick_nohz_handler|el1h?_(?:64_)?irq|__irq_svc|gic_handle_irq", name):
+        if re.match(
+            r"(?:smp_)?(?:asm_)?(?:sysvec_)?apic_timer_interrupt|tick_sched_timer|tick_nohz_handler|el1h?_(?:64_)?irq|__irq_svc|gic_handle_irq",
+            name,
+        ):
             last = index + 1
             if not re.match(r"tick_|gic_", name) and not name.startswith("smp_") and "sysvec" not in name[:7]:
                 break
@@ -143,9 +161,8 @@ def read_stack(lines: list[str]) -> Stack:
                 traces.append(Trace(label))
                 label = ""
             _extend(traces[-1], frames)
-        elif found := _LABEL.match(text):
-            if not (_TRACE_BEGINS.match(text) and label):
-                label = found[0].strip()
+        elif (found := _LABEL.match(text)) and not (_TRACE_BEGINS.match(text) and label):
+            label = found[0].strip()
     return Stack(traces, pointer, lines)
 
 

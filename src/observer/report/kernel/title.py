@@ -14,7 +14,7 @@ from observer.report.sources import LogLine
 __all__ = ["Draft", "finish"]
 
 CORRUPTED = "corrupted"
-_PANIC = re.compile(r"Kernel panic - not syncing")
+_PANIC = re.compile(r"[\s\[-]*Kernel panic - not syncing")
 _MAX_TITLE = 200
 
 
@@ -32,7 +32,7 @@ class Draft:
         self.context = line.context
         self.lines = [text]
         self.before = before
-        self.panic: LogLine | None = line if _PANIC.search(text) else None
+        self.panic: LogLine | None = line if _PANIC.match(text) else None
 
     def takes(self, line: LogLine) -> bool:
         """Tell whether a line was printed by the context that prints this report."""
@@ -42,7 +42,7 @@ class Draft:
         """Append one line."""
         self.lines.append(text)
         self.last = line
-        if self.panic is None and _PANIC.search(text):
+        if self.panic is None and _PANIC.match(text):
             self.panic = line
 
 
@@ -75,7 +75,11 @@ def _report(draft: Draft, form: Format, groups: dict[str, str], grammar: Grammar
     frame = stack.culprit(form, groups, grammar) if form.frame else ""
     corrupted = bool(form.frame) and (not frame or (form.needs_trace and not stack.traces))
     template = form.title if frame or not form.frame or form.bare is None else form.bare
-    values = {**groups, "frame": frame or CORRUPTED, "caller": stack.caller(form, groups, grammar) or CORRUPTED}
+    values = {
+        **groups,
+        "frame": frame or CORRUPTED,
+        "caller": stack.caller(form, groups, grammar) or CORRUPTED,
+    }
     return KernelReport(
         title=_fill(template, values),
         type=_fill(form.type, {key: value.upper() for key, value in groups.items()}) if form.type else None,

@@ -50,15 +50,21 @@ def read_evtx(path: Path | str, source: str) -> Iterator[LogLine]:
     elif text.startswith(b"<"):
         yield from _xml(path, source)
     else:
-        raise FormatError(f"{path} is no Windows event log", hint="give an .evtx, XML or JSON lines", where={"path": str(path)})
+        raise FormatError(
+            f"{path} is no Windows event log",
+            hint="give an .evtx, XML or JSON lines",
+            where={"path": str(path)},
+        )
 
 
 def _binary(path: Path | str, source: str) -> Iterator[LogLine]:
     try:
-        from evtx import PyEvtxParser
+        from evtx import PyEvtxParser  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
         raise CapabilityError(
-            "reading .evtx files needs the evtx extra", hint="pip install 'forgeone-observer[evtx]'", where={"path": str(path)}
+            "reading .evtx files needs the evtx extra",
+            hint="pip install 'forgeone-observer[evtx]'",
+            where={"path": str(path)},
         ) from error
     try:
         for record in PyEvtxParser(str(path)).records_json():
@@ -131,7 +137,9 @@ def _from_json(event: dict[str, Any]) -> dict[str, str]:
                 else:
                     stack.append((name if key == "#text" else str(key), part))
         elif isinstance(value, list):
-            stack.extend((f"param{index}" if name == "Data" else name, part) for index, part in enumerate(value, 1))
+            stack.extend(
+                (f"param{index}" if name == "Data" else name, part) for index, part in enumerate(value, 1)
+            )
         elif value is not None:
             fields.setdefault(name, str(value))
     return fields
@@ -141,7 +149,17 @@ def _line(number: int, raw: bytes, fields: dict[str, str], source: str) -> LogLi
     provider = fields.get("Provider.Name") or fields.get("Provider.EventSourceName") or ""
     event_id = fields.get("EventID", "")
     stamp = fields.get("TimeCreated.SystemTime") or fields.get("SystemTime", "")
-    system = ("Provider.", "Execution.", "Correlation.", "EventID", "Security.", "Event.", "TimeCreated.", "Keywords", "Opcode")
+    system = (
+        "Provider.",
+        "Execution.",
+        "Correlation.",
+        "EventID",
+        "Security.",
+        "Event.",
+        "TimeCreated.",
+        "Keywords",
+        "Opcode",
+    )
     shown = {key: value for key, value in fields.items() if not key.startswith(system)}
     text = " ".join([f"{provider}/{event_id}", *(f"{key}={value}" for key, value in sorted(shown.items()))])
     return LogLine(
@@ -153,5 +171,10 @@ def _line(number: int, raw: bytes, fields: dict[str, str], source: str) -> LogLi
         ident=provider,
         wall_us=parse_rfc3339(stamp) if stamp else None,
         priority=_LEVELS.get(fields.get("Level", ""), 6),
-        fields={**fields, "provider": provider.lower(), "event_id": event_id, "channel": fields.get("Channel", "")},
+        fields={
+            **fields,
+            "provider": provider.lower(),
+            "event_id": event_id,
+            "channel": fields.get("Channel", ""),
+        },
     )

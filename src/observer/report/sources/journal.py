@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records of the systemd journal: export format, JSON lines, and journal files through `journalctl`.
 
-Journald vouches for the fields whose names start with an underscore; `SYSLOG_IDENTIFIER` and `MESSAGE` are the sender's own words.
+Journald vouches for the fields whose names start with an underscore; `SYSLOG_IDENTIFIER` and `MESSAGE` are the
+sender's own words.
 """
 
 from __future__ import annotations
@@ -23,9 +24,32 @@ _MAX_FIELD_BYTES = 1 << 20
 """A field longer than this is skipped; coredumps are stored in such fields."""
 
 _KEPT = frozenset(
-    "MESSAGE PRIORITY SYSLOG_IDENTIFIER SYSLOG_FACILITY _TRANSPORT _PID _UID _COMM _SYSTEMD_UNIT _BOOT_ID UNIT JOB_TYPE JOB_RESULT "
-    "RESULT EXIT_CODE EXIT_STATUS COREDUMP_SIGNAL COREDUMP_SIGNAL_NAME COREDUMP_COMM MESSAGE_ID __REALTIME_TIMESTAMP "
-    "__MONOTONIC_TIMESTAMP __SEQNUM CODE_FUNC".split()
+    [
+        "MESSAGE",
+        "PRIORITY",
+        "SYSLOG_IDENTIFIER",
+        "SYSLOG_FACILITY",
+        "_TRANSPORT",
+        "_PID",
+        "_UID",
+        "_COMM",
+        "_SYSTEMD_UNIT",
+        "_BOOT_ID",
+        "UNIT",
+        "JOB_TYPE",
+        "JOB_RESULT",
+        "RESULT",
+        "EXIT_CODE",
+        "EXIT_STATUS",
+        "COREDUMP_SIGNAL",
+        "COREDUMP_SIGNAL_NAME",
+        "COREDUMP_COMM",
+        "MESSAGE_ID",
+        "__REALTIME_TIMESTAMP",
+        "__MONOTONIC_TIMESTAMP",
+        "__SEQNUM",
+        "CODE_FUNC",
+    ]
 )
 _OWN_UNITS = ("systemd-journald.service", "systemd-logind.service", "systemd-oomd.service", "init.scope")
 
@@ -67,7 +91,7 @@ def _through_journalctl(path: Path, source: str) -> Iterator[LogLine]:
     selector = "--directory" if path.is_dir() else "--file"
     command = [program, selector, str(path), "-o", "export", "--no-pager", "--all", "--quiet"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018 - PIPE was asked for
+        assert process.stdout is not None and process.stderr is not None  # noqa: S101 - PIPE was asked for
         yield from _numbered(_entries(process.stdout), source)
         complaint = process.stderr.read(4096).decode("utf-8", "replace").strip()
         if process.wait() != 0:
@@ -147,7 +171,9 @@ def _numbered(entries: Iterator[tuple[bytes, Mapping[str, str]]], source: str) -
     for number, (raw, fields) in enumerate(entries, 1):
         yield _line(number, raw, fields, source)
     if number == 0:
-        raise FormatError(f"{source} holds no journal entry", hint="export it with: journalctl -o export", where={})
+        raise FormatError(
+            f"{source} holds no journal entry", hint="export it with: journalctl -o export", where={}
+        )
 
 
 def _line(number: int, raw: bytes, fields: Mapping[str, str], source: str) -> LogLine:
@@ -172,7 +198,11 @@ def _origin(fields: Mapping[str, str]) -> Origin:
         facility = fields.get("SYSLOG_FACILITY", "0")
         return Origin.KERNEL if facility in ("", "0") else Origin.USER
     unit = fields.get("_SYSTEMD_UNIT", "")
-    if unit in _OWN_UNITS or (fields.get("_PID") == "1" and fields.get("_UID", "0") == "0") or unit.startswith("systemd-"):
+    if (
+        unit in _OWN_UNITS
+        or (fields.get("_PID") == "1" and fields.get("_UID", "0") == "0")
+        or unit.startswith("systemd-")
+    ):
         return Origin.SYSTEMD
     if fields.get("_TRANSPORT") == "driver":
         return Origin.SYSTEMD

@@ -34,10 +34,14 @@ def open_bytes(path: Path | str) -> IO[bytes]:
     try:
         stream = path.open("rb")
     except FileNotFoundError as error:
-        raise NotFoundError(f"no such log file: {path}", hint="check the path", where={"path": str(path)}) from error
+        raise NotFoundError(
+            f"no such log file: {path}", hint="check the path", where={"path": str(path)}
+        ) from error
     except OSError as error:
         raise UsageError(
-            f"cannot read {path}: {error.strerror}", hint="give a readable log file", where={"path": str(path)}
+            f"cannot read {path}: {error.strerror}",
+            hint="give a readable log file",
+            where={"path": str(path)},
         ) from error
     head = stream.peek(6)
     kind = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "")

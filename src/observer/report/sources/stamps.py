@@ -8,7 +8,12 @@ from datetime import UTC, datetime, timedelta, timezone
 
 __all__ = ["mono_us", "parse_rfc3164", "parse_rfc3339"]
 
-_MONTHS = {name: index for index, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+_MONTHS = {
+    name: index
+    for index, name in enumerate(
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"], 1
+    )
+}
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?")
 _YEAR = 2000
 """RFC 3164 has no year; a leap year keeps 29 February readable. Only differences within one log are used."""
@@ -23,7 +28,9 @@ def parse_rfc3164(month: str, day: str, clock: str) -> int | None:
     """Microseconds since 1970 of `Nov 23 04:30:55`, in the year 2000; None where it is no date."""
     try:
         hour, minute, second = (int(part) for part in clock.split(":"))
-        moment = datetime(_YEAR, _MONTHS[month.capitalize()], int(day), hour, minute, min(second, 59), tzinfo=UTC)
+        moment = datetime(
+            _YEAR, _MONTHS[month.capitalize()], int(day), hour, minute, min(second, 59), tzinfo=UTC
+        )
     except (KeyError, ValueError):
         return None
     return int(moment.timestamp()) * 1_000_000

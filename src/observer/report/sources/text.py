@@ -17,19 +17,38 @@ __all__ = ["TextDecoder", "read_text"]
 _KMSG = re.compile(r"(\d{1,10}),(\d{1,20}),(\d{1,20}),([^;]{0,200});(.*)", re.S)
 _KMSG_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
 _STAMP = re.compile(r"\[ {0,6}(\d{1,10})\.(\d{6})\](?:\[ {0,6}([TC]\d{1,10})\])? ?")
-_DECODED = re.compile(r"(kern|user|mail|daemon|auth|syslog|lpr|news|local\d|cron|authpriv|ftp|uucp) *:(\w+) *: (?=\[)")
+_DECODED = re.compile(
+    r"(kern|user|mail|daemon|auth|syslog|lpr|news|local\d|cron|authpriv|ftp|uucp) *:(\w+) *: (?=\[)"
+)
 _PRIORITY = re.compile(r"<(\d{1,3})>")
 _HUMAN = re.compile(r"\[(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (\w{3}) +(\d{1,2}) (\d\d:\d\d:\d\d) (\d{4})\] ?")
 _ISO_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.,]\d{6}[+-]\d\d:?\d\d) (?=\S)")
-_RFC5424 = re.compile(r"1 (\S{10,40}) (\S{1,255}) (\S{1,48}) (\S{1,128}) (\S{1,32}) (?:-|\[.*?\]) ?(.*)", re.S)
+_RFC5424 = re.compile(
+    r"1 (\S{10,40}) (\S{1,255}) (\S{1,48}) (\S{1,128}) (\S{1,32}) (?:-|\[.*?\]) ?(.*)", re.S
+)
 _RFC3164 = re.compile(
-    r"(?:(?P<month>[A-Z][A-Za-z]{2}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)|(?P<iso>\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?))"
+    r"(?:(?P<month>[A-Z][A-Za-z]{2}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)|"
+    r"(?P<iso>\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?))"
     r" (?P<host>\S{1,255}) (?P<tag>[A-Za-z0-9_.@()/+-]{1,100}(?: [A-Z]+:)?)(?:\[(?P<pid>\d+)\])?: (?P<text>.*)",
     re.S,
 )
 _MANAGERS = frozenset(
-    "systemd systemd-logind systemd-journald systemd-oomd systemd-shutdown systemd-sleep systemd-udevd systemd-coredump "
-    "systemd-timesyncd systemd-fsck systemd-networkd systemd-resolved systemd-modules-load systemd-remount-fs".split()
+    [
+        "systemd",
+        "systemd-logind",
+        "systemd-journald",
+        "systemd-oomd",
+        "systemd-shutdown",
+        "systemd-sleep",
+        "systemd-udevd",
+        "systemd-coredump",
+        "systemd-timesyncd",
+        "systemd-fsck",
+        "systemd-networkd",
+        "systemd-resolved",
+        "systemd-modules-load",
+        "systemd-remount-fs",
+    ]
 )
 
 _INTERLEAVE_US = 5_000_000
@@ -51,7 +70,9 @@ class TextDecoder:
         found = _KMSG.fullmatch(text)
         if found:
             yield self._kmsg(number, raw, found)
-        elif (found := _RFC3164.fullmatch(text)) or (text.startswith("<") and (found := _strip_priority(text, _RFC3164))):
+        elif (found := _RFC3164.fullmatch(text)) or (
+            text.startswith("<") and (found := _strip_priority(text, _RFC3164))
+        ):
             yield self._syslog(number, raw, found)
         elif (found := _RFC5424.fullmatch(text)) or (found := _strip_priority(text, _RFC5424)):
             yield self._rfc5424(number, raw, found)
@@ -75,14 +96,22 @@ class TextDecoder:
         )
 
     def _syslog(self, number: int, raw: bytes, found: re.Match[str]) -> LogLine:
-        wall = parse_rfc3339(found["iso"]) if found["iso"] else parse_rfc3164(found["month"], found["day"], found["clock"])
-        return self._tagged(number, raw, found["tag"], found["pid"], found["text"], wall)
+        wall = (
+            parse_rfc3339(found["iso"])
+            if found["iso"]
+            else parse_rfc3164(found["month"], found["day"], found["clock"])
+        )
+        return self._tagged(number, raw, found["tag"], found["pid"], text=found["text"], wall=wall)
 
     def _rfc5424(self, number: int, raw: bytes, found: re.Match[str]) -> LogLine:
         pid = None if found[4] == "-" else found[4]
-        return self._tagged(number, raw, found[3], pid, found[6].lstrip("\ufeff"), parse_rfc3339(found[1]))
+        return self._tagged(
+            number, raw, found[3], pid, text=found[6].lstrip("\ufeff"), wall=parse_rfc3339(found[1])
+        )
 
-    def _tagged(self, number: int, raw: bytes, tag: str, pid: str | None, text: str, wall: int | None) -> LogLine:
+    def _tagged(
+        self, number: int, raw: bytes, tag: str, pid: str | None, *, text: str, wall: int | None
+    ) -> LogLine:
         ident = tag.rsplit(" ", 1)[-1].rstrip(":")
         stamp = _STAMP.match(text) if ident == "kernel" and not pid else None
         mono = mono_us(stamp[1], stamp[2]) if stamp else None
@@ -122,17 +151,34 @@ class TextDecoder:
                 following = None
             body = text[start:] if following is None else text[start : following.start()]
             yield LogLine(
-                number, raw, body, origin, self._source, mono_us=mono, context=stamp[3] or "", priority=_severity(level)
+                number,
+                raw,
+                body,
+                origin,
+                self._source,
+                mono_us=mono,
+                context=stamp[3] or "",
+                priority=_severity(level),
             )
             stamp = following
 
-    def _unstamped(self, number: int, raw: bytes, text: str, level: int | None, origin: Origin) -> Iterator[LogLine]:
+    def _unstamped(
+        self, number: int, raw: bytes, text: str, level: int | None, origin: Origin
+    ) -> Iterator[LogLine]:
         human = _HUMAN.match(text) or _ISO_STAMP.match(text)
         if human:
-            wall = parse_rfc3164(human[1], human[2], human[3]) if human.re is _HUMAN else parse_rfc3339(human[1])
+            wall = (
+                parse_rfc3164(human[1], human[2], human[3]) if human.re is _HUMAN else parse_rfc3339(human[1])
+            )
             self._stamped = True
             yield LogLine(
-                number, raw, text[human.end() :], origin, self._source, wall_us=wall, priority=_severity(level)
+                number,
+                raw,
+                text[human.end() :],
+                origin,
+                self._source,
+                wall_us=wall,
+                priority=_severity(level),
             )
         elif text.strip():
             said = origin if level is not None or not self._stamped else Origin.CONSOLE
