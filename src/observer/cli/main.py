@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import argcomplete
 
 import observer
 from observer.cli import exit_codes
-from observer.cli.commands import Command, completion, doctor, why
+from observer.cli.commands import Command, completion, doctor, record, show, summary, verify
 from observer.cli.printing import print_error
 from observer.errors import InternalError, ObserverError, UsageError
 
@@ -23,8 +24,11 @@ __all__ = ["COMMANDS", "build_parser", "run"]
 
 # In the order in which a newcomer needs them.
 COMMANDS: tuple[Command, ...] = (
+    record.Record(),
+    show.Show(),
+    summary.Summary(),
+    verify.Verify(),
     doctor.Doctor(),
-    why.Why(),
     completion.Completion(),
 )
 
@@ -91,6 +95,9 @@ def build_parser() -> argparse.ArgumentParser:
 def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; prints errors, raises only --help's SystemExit."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 is no reason to fail
     verbosity = _verbosity(arguments)
     try:
         return _run(arguments)

@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import traceback
-import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -19,32 +18,11 @@ from rich.console import Console
 from rich.text import Text
 
 from observer.errors import ObserverError
+from observer.model.safe_text import safe
 
 __all__ = ["print_error", "print_json", "safe", "stderr_console", "stdout_console", "talk"]
 
-# Control, format (with every bidi control), surrogate, unassigned, private, line and paragraph separators.
-_UNSAFE_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
 _WIDE: Final = 4096  # columns when stdout is no terminal: nothing is folded or cut
-
-
-def safe(text: str) -> str:
-    r"""Return the text with every character that could move, hide or reorder other text shown as an escape.
-
-    `\x1b` for one byte, `\u202e` and `\U000e0001` for more. A backslash is left alone, so the escape is for
-    people to read, not for programs to undo; programs use `--json`.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        _escape(char) if unicodedata.category(char) in _UNSAFE_CATEGORIES else char for char in text
-    )
-
-
-def _escape(char: str) -> str:
-    number = ord(char)
-    if number < 0x100:
-        return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 def stdout_console() -> Console:

@@ -157,6 +157,12 @@ class IdentityContext:
         """Return a copy that this key proves."""
         return replace(self, public_key=bytes(public_key))
 
+    def is_called(self, name: IdentityContext | str) -> bool:
+        """Whether this is that identity: same tenant and user, or, for text, the user, tenant, agent or `tenant/user`."""
+        if isinstance(name, IdentityContext):
+            return (self.tenant_id, self.user_id) == (name.tenant_id, name.user_id)
+        return name in (self.user_id, self.tenant_id, self.agent_id, f"{self.tenant_id}/{self.user_id}")
+
     def __str__(self) -> str:
         agent = f"agent {self.agent_id}, " if self.agent_id else ""
         return f"{self.tenant_id}/{self.user_id} ({agent}trust {self.trust_vector})"

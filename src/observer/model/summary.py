@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Self
 from uuid import UUID
 
-__all__ = ["Deduction", "KeyEvent", "LlmSummary", "RiskFactor", "TraceDna"]
+__all__ = ["Deduction", "KeyEvent", "LlmSummary", "RiskFactor", "ThreadDna", "TraceDna"]
 
 
 class KeyEvent(str):
@@ -81,18 +81,34 @@ class Deduction:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadDna:
+    """What one thread did.
+
+    Attributes:
+        place: Its place in the tree of threads, by order of birth: `0` is the first, `0.1` its second child.
+        calls: How many calls it made.
+        digest: SHA-256 over its calls as in `TraceDna.rolling`, hex.
+    """
+
+    place: str
+    calls: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class TraceDna:
     """What a trace did, in a form that two runs can be compared by.
 
     Attributes:
-        rolling: SHA-256 over (identity digest, syscall, argument digest, decision, outcome) of all calls.
-        threads: The same per thread, in order of the threads' first call.
+        rolling: SHA-256 over (identity digest, syscall, argument digest, decision, outcome) of all calls,
+            thread by thread, hex.
+        threads: The same per thread, in order of their places.
         syscall_entropy_bits: Shannon entropy of the syscall distribution.
         bigram_entropy_bits: Shannon entropy of pairs of consecutive syscalls of a thread.
     """
 
     rolling: str
-    threads: tuple[str, ...]
+    threads: tuple[ThreadDna, ...]
     syscall_entropy_bits: float
     bigram_entropy_bits: float
 
@@ -176,7 +192,9 @@ class LlmSummary:
 def _dna_dict(dna: TraceDna) -> dict[str, Any]:
     return {
         "rolling": dna.rolling,
-        "threads": list(dna.threads),
+        "threads": [
+            {"place": item.place, "calls": item.calls, "digest": item.digest} for item in dna.threads
+        ],
         "syscall_entropy_bits": dna.syscall_entropy_bits,
         "bigram_entropy_bits": dna.bigram_entropy_bits,
     }
