@@ -16,7 +16,7 @@ import argcomplete
 
 import observer
 from observer.cli import exit_codes
-from observer.cli.commands import Command, completion, doctor, record, show, summary, verify
+from observer.cli.commands import Command, completion, doctor, record, show, summary, verify, why
 from observer.cli.printing import print_error
 from observer.errors import InternalError, ObserverError, UsageError
 
@@ -29,6 +29,7 @@ COMMANDS: tuple[Command, ...] = (
     summary.Summary(),
     verify.Verify(),
     doctor.Doctor(),
+    why.Why(),
     completion.Completion(),
 )
 

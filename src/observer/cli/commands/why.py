@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""observer why: what ended a machine, with the records that say so."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+from observer.errors import UsageError
+from observer.report.render import render_text
+from observer.report.sources import SourceKind
+from observer.report.why import SourceSpec, explain, with_rule_files
+
+__all__ = ["Why"]
+
+UNDECIDED = 3
+"""Exit status when the evidence does not decide; docs/spec/verdicts.md §4."""
+
+_OPTIONS = {
+    SourceKind.KMSG: "records of /dev/kmsg, or a serial console",
+    SourceKind.DMESG: "output of dmesg, in any of its forms",
+    SourceKind.JOURNAL: "journal: export, JSON, .journal file or directory",
+    SourceKind.SYSLOG: "syslog, messages or kern.log",
+    SourceKind.EVTX: "Windows event log: .evtx, XML or JSON lines",
+}
+
+
+class Why:
+    """Say what ended a machine, with every record that says so, or that the evidence does not decide.
+
+    Give the logs of the machine, of its host, or both; each option may be given more than once, and - is standard
+    input. Of several boots the one that died is judged. The answer is a documented name (docs/spec/verdicts.md),
+    the causal chain in order, what was considered and why it lost, and what evidence is missing.
+
+    Exit status: 0 with a verdict, 3 when the evidence does not decide.
+
+    Examples:
+      observer why --kmsg console.log             one log of one machine
+      observer why --journal /var/log/journal     the previous boot of this machine
+      observer why --syslog syslog --evtx System.evtx --json
+      journalctl -b -1 -o export | observer why --journal -
+      dmesg | observer why -                      a log on standard input
+    """
+
+    name: ClassVar[str] = "why"
+
+    def prepare_parser(self, parser: argparse.ArgumentParser) -> None:
+        """Add the verb's options and arguments."""
+        for kind, text in _OPTIONS.items():
+            parser.add_argument(f"--{kind.value}", action="append", default=[], metavar="FILE", help=text)
+        parser.add_argument("files", nargs="*", metavar="FILE", help="a log whose kind is found out, or -")
+        parser.add_argument(
+            "--boot", type=int, metavar="N", help="judge this boot: 0 the last, -1 the one before"
+        )
+        parser.add_argument(
+            "--rules", action="append", default=[], type=Path, metavar="FILE", help="a further rule file"
+        )
+        parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Read, weigh, print; 0 with a verdict, 3 without."""
+        sources = [SourceSpec(kind, path) for kind in _OPTIONS for path in getattr(args, kind.value)]
+        sources += [SourceSpec(SourceKind.PLAIN, path) for path in args.files]
+        if sum(str(spec.path) == "-" for spec in sources) > 1:
+            raise UsageError("standard input can be given once", hint="write one of the logs to a file")
+        if args.boot is not None and args.boot > 0:
+            raise UsageError(
+                f"there is no boot {args.boot}", hint="0 is the last boot in the logs, -1 the one before"
+            )
+        book = with_rule_files(args.rules) if args.rules else None
+        diagnosis = explain(sources, book=book, boot=args.boot)
+        if args.json:
+            document = {"schema": "observer.why/1", "message_type": "diagnosis", **diagnosis.to_dict()}
+            sys.stdout.write(json.dumps(document, ensure_ascii=True, allow_nan=False) + "\n")
+        else:
+            sys.stdout.write(render_text(diagnosis))
+        return 0 if diagnosis.decided else UNDECIDED

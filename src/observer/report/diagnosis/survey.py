@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads one source to its end: splits it into boots and keeps the facts of each.
+
+A boot is known by its id, by the kernel's first line, or by a boot clock that starts again. What a boot tells about
+the one before, such as a journal that was not closed, is filed under the one before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from observer.report.diagnosis.clocks import ClockWatch
+from observer.report.diagnosis.facts import Boot, Fact
+from observer.report.diagnosis.matcher import Matcher, fill
+from observer.report.diagnosis.rules import RuleBook, Signal
+from observer.report.kernel import KernelReport, ReportCollector
+from observer.report.sources import LogLine, Origin
+
+__all__ = ["Survey"]
+
+_FIRST_LINE = re.compile(r"(?:Linux version \d|Booting Linux on physical CPU|Command line: )")
+_RESTART_US = 30_000_000
+"""A boot clock that falls by more than this has started again; less is two processors printing out of order."""
+_YOUNG_US = 120_000_000
+MAX_REPORTS = 200
+"""Kernel reports kept; a machine that prints more repeats itself."""
+STOP_SIGNALS = (
+    "lifecycle.stopping",
+    "lifecycle.reached-poweroff",
+    "lifecycle.kernel-down",
+    "lifecycle.powering-off",
+)
+
+
+class Survey:
+    """The facts of one source."""
+
+    def __init__(self, book: RuleBook, matcher: Matcher) -> None:
+        """Start before the first line."""
+        self._book = book
+        self._matcher = matcher
+        self._collector = ReportCollector()
+        self._clock = ClockWatch()
+        self._order = 0
+        self._guest = False
+        self._ids: dict[str, Boot] = {}
+        self.boots: list[Boot] = [Boot()]
+        self.before: Boot | None = None
+        self.reports: list[KernelReport] = []
+        self.lines = 0
+        self.host = False
+
+    def read(self, lines: Iterable[LogLine]) -> Survey:
+        """Take every line of the source, then what only the end of it tells."""
+        for line in lines:
+            self._feed(line)
+        self._take_reports(self._collector.close())
+        self._derive()
+        return self
+
+    def _feed(self, line: LogLine) -> None:
+        self.lines += 1
+        self.host = self.host or line.origin is Origin.HOST
+        boot = self._boot_of(line)
+        boot.see(line)
+        if line.origin in (Origin.KERNEL, Origin.CONSOLE):
+            self._take_reports(self._collector.feed(line))
+        for signal, values in self._matcher.match(line):
+            self._file(boot, signal, line, values)
+        for name, values in self._clock.see(line):
+            self._file(boot, self._book.by_name[name], line, values)
+
+    def _boot_of(self, line: LogLine) -> Boot:
+        current = self.boots[-1]
+        if line.boot:
+            return self._by_id(line.boot)
+        if line.origin is not Origin.KERNEL or not current.lines or not self._begins(line, current):
+            return current
+        current.closed = True
+        self._take_reports(self._collector.close())
+        self._clock = ClockWatch()
+        self.boots.append(Boot())
+        return self.boots[-1]
+
+    def _by_id(self, boot_id: str) -> Boot:
+        known = self._ids.get(boot_id)
+        if known is not None:
+            return known
+        current = self.boots[-1]
+        if current.lines:
+            current.closed = True
+            self._take_reports(self._collector.close())
+            self._clock = ClockWatch()
+            self.boots.append(Boot())
+        self.boots[-1].id = boot_id
+        self._ids[boot_id] = self.boots[-1]
+        return self.boots[-1]
+
+    def _begins(self, line: LogLine, current: Boot) -> bool:
+        last = current.last.mono_us if current.last else None
+        if line.mono_us is not None and last is not None:
+            if line.mono_us < _YOUNG_US and last - line.mono_us > _RESTART_US:
+                return True
+            if line.mono_us >= last:
+                return False
+        return (
+            bool(_FIRST_LINE.match(line.text))
+            and line.text.startswith("Linux version")
+            and (line.mono_us or 0) < 5_000_000
+        )
+
+    def _file(self, boot: Boot, signal: Signal, line: LogLine, values: dict[str, str]) -> None:
+        self._order += 1
+        fact = Fact(signal.name, line, fill(signal.says, values), values, signal.role, self._order)
+        if signal.role == "aftermath":
+            index = self.boots.index(boot)
+            if index == 0 and self.before is None:
+                self.before = Boot(closed=True)
+            boot = self.boots[index - 1] if index else self.before or boot
+        boot.facts.add(fact)
+
+    def _take_reports(self, reports: Iterator[KernelReport]) -> None:
+        for report in reports:
+            if len(self.reports) < MAX_REPORTS:
+                self.reports.append(report)
+            boot = self._ids.get(report.head.boot, self.boots[-1])
+            for signal, values in self._matcher.match_report(report):
+                self._file(boot, signal, report.head, values)
+            panic = self._book.by_name.get("kernel.panic-line")
+            if panic is not None and report.panic is not None and report.panic is not report.head:
+                self._file(boot, panic, report.panic, {"text": report.panic.text})
+
+    def _derive(self) -> None:
+        for boot in ([self.before] if self.before else []) + self.boots:
+            stopped = any(boot.facts.has(name) for name in STOP_SIGNALS)
+            if boot.last is None or stopped or self.host:
+                continue
+            name = "boot.ends-without-stop" if boot.closed else "boot.log-ends"
+            signal = self._book.by_name.get(name)
+            if signal is not None:
+                self._file(boot, replace(signal, role="end"), boot.last, {"text": boot.last.text})

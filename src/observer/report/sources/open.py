@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One door to all readers: what kind of source a path is, and the lines in it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from observer.report.sources.evtx import read_evtx
+from observer.report.sources.journal import looks_like_journal, read_journal
+from observer.report.sources.line import LogLine
+from observer.report.sources.raw import open_bytes, read_lines
+from observer.report.sources.text import read_text
+
+__all__ = ["SourceKind", "read_source"]
+
+
+class SourceKind(enum.StrEnum):
+    """What the caller says a source is; text kinds are still told apart line by line."""
+
+    KMSG = "kmsg"
+    JOURNAL = "journal"
+    DMESG = "dmesg"
+    SYSLOG = "syslog"
+    EVTX = "evtx"
+    PLAIN = "plain"
+
+
+def read_source(kind: SourceKind, path: Path | str) -> Iterator[LogLine]:
+    """Yield the lines of one source in the order they stand in it.
+
+    Raises:
+        NotFoundError, UsageError, FormatError, CapabilityError: As the readers say.
+    """
+    label = f"{kind.value}:{'-' if str(path) == '-' else Path(path).name}"
+    if kind is SourceKind.EVTX:
+        return read_evtx(path, label)
+    if str(path) == "-":
+        return _standard_input(kind, label)
+    if kind is SourceKind.JOURNAL and not _is_plain_journal_text(path):
+        return read_journal(path, label)
+    if kind is SourceKind.PLAIN and Path(path).is_file():
+        return _sniffed(path, label)
+    return read_text(read_lines(path), label)
+
+
+def _is_plain_journal_text(path: Path | str) -> bool:
+    """`journalctl` without `-o` prints syslog-like text; it is read as such when it is given as a journal."""
+    if Path(path).is_dir():
+        return False
+    with open_bytes(path) as stream:
+        return not looks_like_journal(stream.read(4096))
+
+
+def _sniffed(path: Path | str, label: str) -> Iterator[LogLine]:
+    with open_bytes(path) as stream:
+        head = stream.read(4096)
+    if head.startswith(b"ElfFile\x00") or head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<Event"):
+        return read_evtx(path, label)
+    if looks_like_journal(head):
+        return read_journal(path, label)
+    return read_text(read_lines(path), label)
+
+
+def _standard_input(kind: SourceKind, label: str) -> Iterator[LogLine]:
+    if kind is SourceKind.JOURNAL:
+        return read_journal("-", label)
+    lines = read_lines("-")
+    first = next(lines, b"")
+    return read_text(chain([first] if first else [], lines), label)

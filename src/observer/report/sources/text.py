@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lines of text logs: `/dev/kmsg` records, `dmesg`, serial consoles and syslog files, told apart line by line.
+
+Consoles interleave: one physical line may hold a login prompt and then a kernel record, so one line can yield several.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from observer.report.sources.line import LogLine, Origin
+from observer.report.sources.stamps import mono_us, parse_rfc3164, parse_rfc3339
+
+__all__ = ["TextDecoder", "read_text"]
+
+_KMSG = re.compile(r"(\d{1,10}),(\d{1,20}),(\d{1,20}),([^;]{0,200});(.*)", re.S)
+_KMSG_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
+_STAMP = re.compile(r"\[ {0,6}(\d{1,10})\.(\d{6})\](?:\[ {0,6}([TC]\d{1,10})\])? ?")
+_DECODED = re.compile(
+    r"(kern|user|mail|daemon|auth|syslog|lpr|news|local\d|cron|authpriv|ftp|uucp) *:(\w+) *: (?=\[)"
+)
+_PRIORITY = re.compile(r"<(\d{1,3})>")
+_HUMAN = re.compile(r"\[(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (\w{3}) +(\d{1,2}) (\d\d:\d\d:\d\d) (\d{4})\] ?")
+_ISO_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.,]\d{6}[+-]\d\d:?\d\d) (?=\S)")
+_RFC5424 = re.compile(
+    r"1 (\S{10,40}) (\S{1,255}) (\S{1,48}) (\S{1,128}) (\S{1,32}) (?:-|\[.*?\]) ?(.*)", re.S
+)
+_RFC3164 = re.compile(
+    r"(?:(?P<month>[A-Z][A-Za-z]{2}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)|"
+    r"(?P<iso>\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?))"
+    r" (?P<host>\S{1,255}) (?P<tag>[A-Za-z0-9_.@()/+-]{1,100}(?: [A-Z]+:)?)(?:\[(?P<pid>\d+)\])?: (?P<text>.*)",
+    re.S,
+)
+_MANAGERS = frozenset(
+    [
+        "systemd",
+        "systemd-logind",
+        "systemd-journald",
+        "systemd-oomd",
+        "systemd-shutdown",
+        "systemd-sleep",
+        "systemd-udevd",
+        "systemd-coredump",
+        "systemd-timesyncd",
+        "systemd-fsck",
+        "systemd-networkd",
+        "systemd-resolved",
+        "systemd-modules-load",
+        "systemd-remount-fs",
+    ]
+)
+
+_INTERLEAVE_US = 5_000_000
+"""Two records share a physical line only when they were printed together; a stamp that is further off is quoted text."""
+
+
+class TextDecoder:
+    """Turns raw text lines into `LogLine`s, remembering what kind of stream it has seen so far."""
+
+    def __init__(self, source: str) -> None:
+        """Start on a stream with the label `source`."""
+        self._source = source
+        self._stamped = False
+        self._stamped_syslog = False
+
+    def decode(self, number: int, raw: bytes) -> Iterator[LogLine]:
+        """Yield the record or records that one physical line holds; never raises on any bytes."""
+        text = raw.decode("utf-8", "replace")
+        found = _KMSG.fullmatch(text)
+        if found:
+            yield self._kmsg(number, raw, found)
+        elif (found := _RFC3164.fullmatch(text)) or (
+            text.startswith("<") and (found := _strip_priority(text, _RFC3164))
+        ):
+            yield self._syslog(number, raw, found)
+        elif (found := _RFC5424.fullmatch(text)) or (found := _strip_priority(text, _RFC5424)):
+            yield self._rfc5424(number, raw, found)
+        else:
+            yield from self._console(number, raw, text)
+
+    def _kmsg(self, number: int, raw: bytes, found: re.Match[str]) -> LogLine:
+        level = int(found[1])
+        text = _KMSG_ESCAPE.sub(lambda hit: chr(int(hit[1], 16)), found[5])
+        caller = re.search(r"caller=([TC]\d+)", found[4])
+        return LogLine(
+            number=number,
+            raw=raw,
+            text=text,
+            origin=Origin.KERNEL if level >> 3 == 0 else Origin.USER,
+            source=self._source,
+            mono_us=int(found[3]),
+            context=caller[1] if caller else "",
+            priority=level & 7,
+            fields={"kmsg_seq": found[2]},
+        )
+
+    def _syslog(self, number: int, raw: bytes, found: re.Match[str]) -> LogLine:
+        wall = (
+            parse_rfc3339(found["iso"])
+            if found["iso"]
+            else parse_rfc3164(found["month"], found["day"], found["clock"])
+        )
+        return self._tagged(number, raw, found["tag"], found["pid"], text=found["text"], wall=wall)
+
+    def _rfc5424(self, number: int, raw: bytes, found: re.Match[str]) -> LogLine:
+        pid = None if found[4] == "-" else found[4]
+        return self._tagged(
+            number, raw, found[3], pid, text=found[6].lstrip("\ufeff"), wall=parse_rfc3339(found[1])
+        )
+
+    def _tagged(
+        self, number: int, raw: bytes, tag: str, pid: str | None, *, text: str, wall: int | None
+    ) -> LogLine:
+        ident = tag.rsplit(" ", 1)[-1].rstrip(":")
+        stamp = _STAMP.match(text) if ident == "kernel" and not pid else None
+        mono = mono_us(stamp[1], stamp[2]) if stamp else None
+        return LogLine(
+            number=number,
+            raw=raw,
+            text=text[stamp.end() :] if stamp else text,
+            origin=self._tag_origin(ident, pid, stamped=stamp is not None),
+            source=self._source,
+            ident=ident,
+            mono_us=mono,
+            wall_us=wall,
+            context=(stamp[3] or "") if stamp else "",
+        )
+
+    def _tag_origin(self, ident: str, pid: str | None, *, stamped: bool) -> Origin:
+        """A syslog tag is a claim: the kernel has no pid, and stamps either all of its lines or none of them."""
+        if ident == "kernel" and not pid:
+            self._stamped_syslog = self._stamped_syslog or stamped
+            return Origin.KERNEL if stamped or not self._stamped_syslog else Origin.USER
+        if ident in _MANAGERS:
+            return Origin.SYSTEMD
+        return Origin.USER
+
+    def _console(self, number: int, raw: bytes, text: str) -> Iterator[LogLine]:
+        level, text = _leading_priority(text)
+        origin = Origin.KERNEL if level is None or level >> 3 == 0 else Origin.USER
+        start, stamp = 0, _first_stamp(text)
+        if stamp is None or stamp.start() > 0:
+            head = text if stamp is None else text[: stamp.start()]
+            yield from self._unstamped(number, raw, head, level, origin)
+        while stamp is not None:
+            self._stamped = True
+            mono = mono_us(stamp[1], stamp[2])
+            start, following = stamp.end(), _first_stamp(text, stamp.end())
+            if following and not mono <= mono_us(following[1], following[2]) <= mono + _INTERLEAVE_US:
+                following = None
+            body = text[start:] if following is None else text[start : following.start()]
+            yield LogLine(
+                number,
+                raw,
+                body,
+                origin,
+                self._source,
+                mono_us=mono,
+                context=stamp[3] or "",
+                priority=_severity(level),
+            )
+            stamp = following
+
+    def _unstamped(
+        self, number: int, raw: bytes, text: str, level: int | None, origin: Origin
+    ) -> Iterator[LogLine]:
+        human = _HUMAN.match(text) or _ISO_STAMP.match(text)
+        if human:
+            wall = (
+                parse_rfc3164(human[1], human[2], human[3]) if human.re is _HUMAN else parse_rfc3339(human[1])
+            )
+            self._stamped = True
+            yield LogLine(
+                number,
+                raw,
+                text[human.end() :],
+                origin,
+                self._source,
+                wall_us=wall,
+                priority=_severity(level),
+            )
+        elif text.strip():
+            said = origin if level is not None or not self._stamped else Origin.CONSOLE
+            yield LogLine(number, raw, text, said, self._source, priority=_severity(level))
+
+
+def read_text(lines: Iterable[bytes], source: str) -> Iterator[LogLine]:
+    """Decode the raw lines of a text log; `source` labels every line that comes out."""
+    decoder = TextDecoder(source)
+    for number, raw in enumerate(lines, 1):
+        yield from decoder.decode(number, raw)
+
+
+def _strip_priority(text: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    found = _PRIORITY.match(text)
+    return pattern.fullmatch(text, found.end()) if found else None
+
+
+def _leading_priority(text: str) -> tuple[int | None, str]:
+    """Split off `<3>` or `kern  :err   : ` as `dmesg -r` and `dmesg -x` print them."""
+    found = _PRIORITY.match(text)
+    if found:
+        return int(found[1]), text[found.end() :]
+    found = _DECODED.match(text)
+    if found:
+        return (0 if found[1] == "kern" else 8), text[found.end() :]
+    return None, text
+
+
+def _severity(level: int | None) -> int | None:
+    return None if level is None else level & 7
+
+
+def _first_stamp(text: str, start: int = 0) -> re.Match[str] | None:
+    """The next kernel stamp at or after `start` that is not inside a quoted string."""
+    for found in _STAMP.finditer(text, start):
+        if text.count('"', start, found.start()) % 2 == 0:
+            return found
+    return None
