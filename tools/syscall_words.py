@@ -153,7 +153,7 @@ def parse_word(text: str, overlay: Overlay, arch: str) -> Word:
     if text in ("path", "text"):
         return Word(text.title(), "", [("Entry", "Shape::CString")])
     if text.startswith("pathout["):
-        return Word("PathOut", "", [("Exit", f"Shape::Data({length(text[8:-1])})")])
+        return Word("PathOut", "", [("Exit", f"Shape::Struct({length(text[8:-1])})")])
     first, _, rest = text.partition(" ")
     if first in ("flags", "enum"):
         return Word(first.title(), f"&flags::{overlay.variant(overlay.flags, rest, arch)}")

@@ -9,13 +9,13 @@ use crate::pinning::Pinning;
 use crate::procfs;
 use crate::sys::{self, Tid};
 use crate::tracer::{Outcome, Tracer};
-use observer_evidence::SecretKey;
+use observer_evidence::{SecretKey, Severity};
 use observer_recording::{Recorder, RecordingWriter};
 use serde::Serialize;
 use serde_json::{json, Map, Value};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 
 /// What a recorded command did.
 #[derive(Debug, Serialize)]
@@ -59,7 +59,9 @@ fn trace(config: &Config, exec: &sys::Exec, recorder: &Recorder, signals: &libc:
     let (report_in, report_out) = sys::pipe().map_err(CaptureError::io("make a pipe"))?;
     let root = sys::fork_stopped(exec, gate_in.as_raw_fd(), report_out.as_raw_fd(), signals).map_err(CaptureError::io("fork"))?;
     drop((gate_in, report_out));
-    attach(root, config, exec).inspect_err(|_| {
+    let mut report_in = File::from(report_in);
+    let ready = report_in.read_exact(&mut [0]).map_err(CaptureError::io("start the program"));
+    ready.and_then(|()| attach(root, config, exec)).inspect_err(|_| {
         let _ = sys::kill(root, libc::SIGKILL);
     })?;
     let _forwarding = Forwarding::start(root);
@@ -67,7 +69,7 @@ fn trace(config: &Config, exec: &sys::Exec, recorder: &Recorder, signals: &libc:
     File::from(gate_out).write_all(b"g").map_err(CaptureError::io("start the program"))?;
     let limits = Limits { string: config.string_bytes, data: config.data_bytes };
     let outcome = Tracer::new(recorder, pinning, limits, root, !exec.filter.is_empty()).run()?;
-    match exec_error(report_in) {
+    match exec_error(&mut report_in) {
         Some(source) => Err(CaptureError::Exec { path: config.executable.clone(), source }),
         None => Ok(outcome),
     }
@@ -86,10 +88,18 @@ fn attach(root: Tid, config: &Config, exec: &sys::Exec) -> Result<(), CaptureErr
 }
 
 /// The errno that the child reported when exec failed.
-fn exec_error(report: OwnedFd) -> Option<io::Error> {
+fn exec_error(report: &mut File) -> Option<io::Error> {
     let mut errno = [0u8; 4];
-    File::from(report).read_exact(&mut errno).ok()?;
+    report.read_exact(&mut errno).ok()?;
     Some(io::Error::from_raw_os_error(i32::from_ne_bytes(errno)))
+}
+
+fn declare_foreign(recorder: &Recorder, count: u64, now: u64) {
+    let loss = json!({
+        "type": "loss", "what": "calls", "count": count, "at_ns": now,
+        "reason": "made through another ABI (int 0x80 or x32), which is not recorded",
+    });
+    recorder.push_line(loss.to_string().into_bytes(), Severity::Warning);
 }
 
 /// Seals the end. A failure to write outranks how the program ended; a failure to trace comes after the recording is closed.
@@ -109,6 +119,9 @@ fn finish(recorder: &Recorder, outcome: Result<Outcome, CaptureError>, began: u6
             end.insert("status".into(), json!("failed"));
             end.insert("reason".into(), json!(e.to_string()));
         }
+    }
+    if let Ok(Outcome { foreign_calls: lost @ 1.., .. }) = &outcome {
+        declare_foreign(recorder, *lost, now);
     }
     let calls = recorder.records();
     recorder.finish(end)?;

@@ -265,7 +265,7 @@ fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
     strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect()
 }
 
-/// Forks a child that waits on `gate` for one byte, stops itself with SIGSTOP, and then executes.
+/// Forks a child that writes one byte to `report`, waits on `gate` for one byte, stops itself with SIGSTOP, and then executes.
 /// An exec that fails writes errno to `report`. Returns the child's pid.
 pub fn fork_stopped(exec: &Exec, gate: RawFd, report: RawFd, signals: &libc::sigset_t) -> io::Result<Tid> {
     let argv = pointers(&exec.argv);
@@ -289,6 +289,9 @@ unsafe fn run_child(
 ) -> ! {
     // SAFETY: async-signal-safe calls on valid pointers only; see fork_stopped.
     unsafe {
+        // A recorder that gave up privileges is not dumpable, and neither is its copy: it could not be attached to.
+        libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0);
+        libc::write(report, b"r".as_ptr().cast(), 1);
         let mut byte = 0u8;
         libc::read(gate, ptr::addr_of_mut!(byte).cast(), 1);
         for signal in [libc::SIGPIPE, libc::SIGXFSZ] {

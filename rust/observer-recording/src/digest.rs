@@ -90,10 +90,9 @@ impl Pass {
         if let Some(errno) = decoded.errno {
             return errno.to_owned();
         }
-        if decoded.result_stable {
-            return decoded.result.clone();
-        }
         match lookup(self.arch, call.nr).map(|k| k.ret) {
+            Some(Ret::Never) => String::new(),
+            _ if decoded.result_stable => decoded.result.clone(),
             Some(Ret::Pid) if call.result > 0 => {
                 let pid = u32::try_from(call.result).unwrap_or(0);
                 self.places.place(pid, u64::MAX).unwrap_or("another").to_owned()
