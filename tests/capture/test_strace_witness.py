@@ -30,11 +30,16 @@ THREADS_C = """
 #include <unistd.h>
 #include <fcntl.h>
 static void *work(void *n) { char p[32]; int fd = open("/etc/hostname", O_RDONLY); read(fd, p, 32); close(fd); return n; }
-int main(void) { pthread_t t[4]; for (int i = 0; i < 4; i++) { pthread_create(&t[i], 0, work, 0); pthread_join(t[i], 0); } return 7; }
+int main(void) {
+  pthread_t t[4];
+  for (int i = 0; i < 4; i++) { pthread_create(&t[i], 0, work, 0); pthread_join(t[i], 0); }
+  return 7;
+}
 """
 GIT = (
     "git init -q g && cd g && echo a > f && touch -d @1000000000 f && git add f && "
-    "GIT_AUTHOR_DATE=1000000000+0000 GIT_COMMITTER_DATE=1000000000+0000 git -c user.name=a -c user.email=b@c commit -qm x && git log"
+    "GIT_AUTHOR_DATE=1000000000+0000 GIT_COMMITTER_DATE=1000000000+0000 "
+    "git -c user.name=a -c user.email=b@c commit -qm x && git log"
 )
 PROGRAMS: dict[str, list[str]] = {
     "true": ["true"],
@@ -53,7 +58,7 @@ PROGRAMS: dict[str, list[str]] = {
     "du": ["du", "-s", "/etc/apt"],
     "stat": ["stat", "/etc/passwd"],
     "env": ["env"],
-    "sed": ["sed", "s/root/toor/", "/etc/passwd"],
+    "sed": ["sed", "s/daemon/demon/", "/etc/passwd"],
     "awk": ["awk", "-F:", "{print $1}", "/etc/group"],
     "perl": ["perl", "-e", 'open(F, "<", "/etc/passwd"); print scalar(<F>)'],
     "python": ["/usr/bin/python3", "-c", "import json, os; print(json.dumps(os.listdir('/etc/apt')))"],
@@ -84,7 +89,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"ok\n")
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Keep silent."""
 
 
