@@ -39,9 +39,11 @@ def load_case(path: Path) -> Case:
     lines = path.read_bytes().split(b"\n")
     index = next((i for i, line in enumerate(lines) if line and not line.startswith(b"#")), 0)
     header: dict[str, list[str]] = {}
-    while index < len(lines) and (found := re.fullmatch(rb"([A-Z_]+): ?(.*)", lines[index])):
-        header.setdefault(found[1].decode(), []).append(found[2].decode("utf-8", "replace").strip())
+    while index < len(lines) and (found := re.fullmatch(rb"(?:([A-Z_]+): ?|#)(.*)", lines[index])):
         index += 1
+        if found[1] is None:
+            continue
+        header.setdefault(found[1].decode(), []).append(found[2].decode("utf-8", "replace").strip())
     body = b"\n".join(lines[index:])
     body = re.split(rb"^REPORT:\n", body, maxsplit=1, flags=re.M)[0]
     return Case(

@@ -11,7 +11,7 @@ from observer.report.why import explain_lines
 from tests.unit.report.labelled import labelled_logs
 
 TYPE_BAR = 0.97
-TITLE_BAR = 0.55
+TITLE_BAR = 0.93
 ALARMS = 1
 
 

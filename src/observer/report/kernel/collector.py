@@ -26,7 +26,7 @@ _MARKS = re.compile(
     r"divide|opcode|exception|unregister_netdevice|watchdog|NULL|mode|rust_kernel|overflow|Oops"
 )
 _LEAD = re.compile(
-    r"[\s=*\[-]*(?:(?:NMI )?watchdog: |NMI: |rcu: |kasan: |usercopy: |kernel: |Oops: |"
+    r"[\s=*\[-]*(?:(?:NMI )?watchdog: |NMI: |rcu: |kasan: .{0,80}|usercopy: |kernel: |Oops: |CPU \d+ |"
     r"trusty: .{0,80}|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d |"
     r"\*\* \d+ printk messages dropped \*\* )*[\s\[]*"
 )
@@ -94,7 +94,7 @@ class ReportCollector:
             if not draft.takes(line):
                 continue
             first = draft.forms[0]
-            if any(owner in (first.group, first.id, "*") for owner in forms[-1].absorbed_by):
+            if any(owner in (first.group, first.id, "*") for owner in forms[0].absorbed_by):
                 return True
         return False
 
@@ -112,7 +112,7 @@ class ReportCollector:
     def _expire(self, line: LogLine) -> Iterator[KernelReport]:
         if not self._open or line.mono_us is None:
             return
-        for draft in list(self._open):
+        for draft in [draft for draft in self._open if draft.context == line.context]:
             seen = draft.last.mono_us
             if seen is not None and not seen - _QUIET_US <= line.mono_us <= seen + _QUIET_US:
                 self._open.remove(draft)

@@ -73,7 +73,11 @@ def parse_frames(text: str) -> list[Frame]:
     if "+0x" in text:
         found = _FRAME.match(text)
         if found and found["name"] not in _NOT_SYMBOLS and _TAIL.match(found["rest"]):
-            return [Frame(clean_name(found["name"]), sure=not found["doubt"])]
+            return [
+                Frame(
+                    clean_name(found["name"]), sure=not found["doubt"] and "(unreliable)" not in found["rest"]
+                )
+            ]
     elif "[inline]" in text and (found := _INLINE.match(text)):
         return [Frame(clean_name(found["name"]))]
     return []

@@ -56,6 +56,7 @@ class Grammar:
     benign: re.Pattern[str]
     skips: dict[str, re.Pattern[str]]
     dispatchers: re.Pattern[str]
+    anchors: re.Pattern[str]
     renames: tuple[tuple[re.Pattern[str], str], ...]
 
     def skipper(self, extra: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
@@ -80,6 +81,7 @@ def load_grammar() -> Grammar:
         benign=re.compile("|".join(f"(?:{text})" for text in benign)),
         skips={name: _union(patterns) for name, patterns in frames["skip"].items()},
         dispatchers=_union(frames["dispatchers"]),
+        anchors=_union(frames["anchors"]),
         renames=tuple((re.compile(entry["from"]), entry["to"]) for entry in frames["rename"]),
     )
 
@@ -101,7 +103,7 @@ def _format(entry: dict[str, Any], table: dict[str, Any]) -> Format:
         bare=entry.get("bare"),
         type=entry.get("type"),
         group=entry.get("group", table.get("group", "fault")),
-        absorbed_by=tuple(entry.get("absorbed_by", ())),
+        absorbed_by=tuple(entry.get("absorbed_by", table.get("absorbed_by", ()))),
         needs_trace=bool(entry.get("needs_trace", False)),
         line_end=bool(entry.get("line_end", False)),
     )

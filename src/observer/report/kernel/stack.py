@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from observer.report.kernel.frames import Frame, parse_frames, parse_pointer
+from observer.report.kernel.frames import Frame, clean_name, parse_frames, parse_pointer
 from observer.report.kernel.grammar import Format, Grammar
 
 __all__ = ["Stack", "Trace", "read_stack"]
@@ -22,10 +22,11 @@ _HEADINGS = (
     "Preemption disabled|Task dump|Stored|Showing all locks|INFO: Freed|INFO: Allocated|Register r\\d+|Object |other info",
     "Chain exists|Possible (?:unsafe|interrupt)|the shortest|the dependencies|hardirqs last|softirqs last|Modules linked|rcu: ",
     "\\S+: rcu:|write to|read to|read-write to|race at|Mem-Info|---\\[ end|Kernel panic|Exception stack|Kernel Offset",
-    "backtrace( \\(crc [0-9a-f]+\\))?:",
+    "page last|page_owner|backtrace( \\(crc [0-9a-f]+\\))?:",
 )
 _LABEL = re.compile(r"\s*(?:" + "|".join(_HEADINGS) + ")")
-_TRACE_BEGINS = re.compile(r"\s*(?:Call [Tt]race|Backtrace|backtrace|Trace):?")
+_WEAK = re.compile(r"\s*(?:Call [Tt]race|Backtrace|backtrace|Trace|Hardware name|Modules linked)")
+"""Headings that stand between a stronger one and its trace."""
 _FOREIGN = (
     "Allocated by",
     "Freed by",
@@ -35,7 +36,12 @@ _FOREIGN = (
     "Last potentially",
     "-> #",
     "Stored",
+    "Preemption disabled",
+    "page last",
+    "page_owner",
 )
+_OFF_CPU = re.compile(r"(?:__schedule|context_switch|__switch_to\w*|schedule)\Z")
+"""A trace that begins so shows a task that does not run, so it is not the one that stalls."""
 _AT = re.compile(r"(?:at|, at):? (?:\[<[0-9a-f]+>\] ?)*(?P<name>[A-Za-z_][\w.]*)\+0x")
 
 
@@ -62,17 +68,21 @@ class Stack:
         skips = grammar.skipper(form.skip)
         for place in form.frame:
             for name in self._candidates(place, groups, grammar):
-                if name and not any(pattern.match(name) for pattern in skips):
+                if name and (place == "func!" or not any(pattern.match(name) for pattern in skips)):
                     return rename(name, grammar)
-                if place == "func!":
-                    break
         return ""
 
     def caller(self, form: Format, groups: dict[str, str], grammar: Grammar) -> str:
         """The first function that called `groups['func']` and is no carrier; for reports that blame a caller."""
         skips = grammar.skipper(form.skip)
-        func = groups.get("func", "")
+        func = clean_name(groups.get("func", ""))
         for trace in self.traces:
+            for index, name in trace.pointers:
+                if name == func:
+                    rest = [frame.name for frame in trace.frames[index:] if frame.sure]
+                    return next(
+                        (rename(one, grammar) for one in rest if not any(p.match(one) for p in skips)), ""
+                    )
             names = [frame.name for frame in trace.frames if frame.sure]
             if func in names:
                 rest = names[names.index(func) + 1 :]
@@ -82,12 +92,16 @@ class Stack:
         return ""
 
     def _candidates(self, place: str, groups: dict[str, str], grammar: Grammar) -> list[str]:
+        if place == "func!":
+            return [] if self.traces else [clean_name(groups.get("func", ""))]
+        if place == "head":
+            return [clean_name(groups.get("func", ""))] if self._has_culprit(grammar) else []
         if place == "func":
-            return [groups.get("func", "")]
+            return [clean_name(groups.get("func", ""))]
         if place == "rip":
             return [self.pointer]
         if place == "lock":
-            return [groups.get("lock_at", "")]
+            return [clean_name(groups.get("lock_at", "")), *self._locks_held()]
         if place == "after_rip":
             return self._after_pointer()
         if place == "anchor":
@@ -99,6 +113,15 @@ class Stack:
             return _sure(chosen)
         return _sure([trace for trace in self.traces if not trace.label.startswith(_FOREIGN)][:1])
 
+    def _has_culprit(self, grammar: Grammar) -> bool:
+        """Whether any trace shows more than machinery; where none does, the report was torn."""
+        always = grammar.skips["always"]
+        return any(not always.match(name) for name in _sure(self.traces))
+
+    def _locks_held(self) -> list[str]:
+        """Where the locks that the report lists were taken, in order."""
+        return [clean_name(found["name"]) for text in self.lines if (found := _AT.search(text))]
+
     def _after_pointer(self) -> list[str]:
         for trace in self.traces:
             for index, name in trace.pointers:
@@ -108,30 +131,57 @@ class Stack:
 
     def _anchor(self, grammar: Grammar) -> list[str]:
         """The frame just inside the first generic dispatcher of the trace that shows where the stall is."""
-        for trace in self._stalled():
-            names = [frame.name for frame in trace.frames if frame.sure]
-            start = _after_tick(names)
-            for inner, outer in zip(names[start:], names[start + 1 :], strict=False):
-                if grammar.dispatchers.match(outer) and not grammar.dispatchers.match(inner):
-                    return [inner]
+        for trace in self.traces:
+            names = _with_pointers(trace)
+            if trace.label.startswith(_FOREIGN) or any(name.startswith("rcu_gp_") for name in names):
+                continue
+            if not names or (_OFF_CPU.match(names[0]) and "preempt_schedule_irq" not in names[:3]):
+                continue
+            names = names[_after_tick(names, grammar) :]
+            if found := _inside_dispatcher(names, grammar):
+                return [found]
         return []
 
-    def _stalled(self) -> list[Trace]:
-        return [trace for trace in self.traces if not trace.label.startswith(_FOREIGN)]
+
+def _inside_dispatcher(names: list[str], grammar: Grammar) -> str:
+    """The frame that the first generic dispatcher called, or an anchor that stands before it; a compat wrapper if need be."""
+    wrapper = ""
+    for inner, outer in zip(names, names[1:], strict=False):
+        if grammar.anchors.match(inner):
+            return inner
+        if grammar.dispatchers.match(outer) and not grammar.skips["tick"].match(inner):
+            if not grammar.dispatchers.match(inner) and not inner.endswith("_compat_ioctl"):
+                return inner
+            wrapper = wrapper or (inner if inner.endswith("_compat_ioctl") else "")
+            if wrapper:
+                return wrapper
+        if inner.endswith("_ioctl") and outer.endswith("_compat_ioctl"):
+            return inner
+    return ""
 
 
-def _after_tick(names: list[str]) -> int:
-    """Index of the first frame that the timer interrupt interrupted; 0 where no tick is on the trace."""
-    last = 0
+_TICK = re.compile(
+    r"(?:\w*apic_timer_interrupt\w*|tick_\w+|hrtimer_interrupt|__hrtimer_run_queues|update_process_times|el1h?_(?:64_)?(?:irq|interrupt)\w*|"
+    r"__irq_svc|gic_handle_irq|do_interrupt_handler|call_on_irq_stack|handle_domain_irq|arch_timer_\w+|asm_call_\w+|\w*xen_\w*callback)"
+)
+
+
+def _after_tick(names: list[str], grammar: Grammar) -> int:
+    """Index of the first frame that the innermost timer interrupt interrupted; 0 where the trace does not begin with one."""
+    begun = 0
     for index, name in enumerate(names):
-        if re.match(
-            r"(?:smp_)?(?:asm_)?(?:sysvec_)?apic_timer_interrupt|tick_sched_timer|tick_nohz_handler|el1h?_(?:64_)?irq|__irq_svc|gic_handle_irq",
-            name,
-        ):
-            last = index + 1
-            if not re.match(r"tick_|gic_", name) and not name.startswith("smp_") and "sysvec" not in name[:7]:
-                break
-    return last
+        if _TICK.fullmatch(name):
+            begun = index + 1
+        elif not (grammar.skips["always"].match(name) or grammar.skips["tick"].match(name)):
+            break
+    return begun
+
+
+def _with_pointers(trace: Trace) -> list[str]:
+    """The sure frames, each instruction pointer put where it stands among them."""
+    names = [(index + 0.5, frame.name) for index, frame in enumerate(trace.frames) if frame.sure]
+    names += [(float(index), name) for index, name in trace.pointers if name]
+    return [name for _, name in sorted(names, key=lambda item: item[0])]
 
 
 def rename(name: str, grammar: Grammar) -> str:
@@ -148,22 +198,33 @@ def _sure(traces: list[Trace]) -> list[str]:
 def read_stack(lines: list[str]) -> Stack:
     """Split the lines of one report into traces."""
     traces: list[Trace] = []
-    label, pointer = "", ""
+    label = pointer = held = ""
     for text in lines:
         frames = parse_frames(text)
         place = parse_pointer(text)
         if place is not None:
             pointer = pointer or place
-            if traces and place:
+            if place and (label or not traces):
+                held = place
+            elif place:
                 traces[-1].pointers.append((len(traces[-1].frames), place))
         elif frames:
             if not traces or label:
                 traces.append(Trace(label))
-                label = ""
+                if held:
+                    traces[-1].pointers.append((0, held))
+                label = held = ""
             _extend(traces[-1], frames)
-        elif (found := _LABEL.match(text)) and not (_TRACE_BEGINS.match(text) and label):
+        elif (found := _LABEL.match(text)) and not _yields(label, text):
             label = found[0].strip()
     return Stack(traces, pointer, lines)
+
+
+def _yields(label: str, text: str) -> bool:
+    """Whether a heading leaves a stronger one before it in force."""
+    if text.lstrip().startswith("CPU: "):
+        return label.lower().startswith("stack backtrace")
+    return bool(label) and _WEAK.match(text) is not None
 
 
 def _extend(trace: Trace, frames: list[Frame]) -> None:

@@ -16,6 +16,12 @@ __all__ = ["Draft", "finish"]
 CORRUPTED = "corrupted"
 _PANIC = re.compile(r"[\s\[-]*Kernel panic - not syncing")
 _MAX_TITLE = 200
+_NEAR = 60
+"""Lines after the head in which a report's own dump begins."""
+_DUMPER = re.compile(r"\s*(?:WARNING: )?CPU: \d+ (?:UID: \d+ )?PID: (\d+)")
+_TRACE_END = re.compile(r"(?:---\[ end|RIP: 0033|={20})")
+_OTHER = re.compile(r"FAULT_INJECTION|allocation failure|should_fail")
+"""What prints a whole stack without being a fault."""
 
 
 class Draft:
@@ -73,8 +79,12 @@ def _groups(form: Format, head: str, body: str, ahead: str) -> dict[str, str] | 
 def _report(draft: Draft, form: Format, groups: dict[str, str], grammar: Grammar) -> KernelReport:
     stack = read_stack(draft.lines)
     frame = stack.culprit(form, groups, grammar) if form.frame else ""
+    if interleaved(draft):
+        frame = ""
     corrupted = bool(form.frame) and (not frame or (form.needs_trace and not stack.traces))
     template = form.title if frame or not form.frame or form.bare is None else form.bare
+    groups["trap_plain"] = groups.get("trap", "").replace("_", " ")
+    groups = {key: _general(value) if key in ("text", "what") else value for key, value in groups.items()}
     values = {
         **groups,
         "frame": frame or CORRUPTED,
@@ -93,10 +103,29 @@ def _report(draft: Draft, form: Format, groups: dict[str, str], grammar: Grammar
     )
 
 
+def interleaved(draft: Draft) -> bool:
+    """Whether another processor's dump stands inside this report, where nothing tells the two apart."""
+    if draft.context:
+        return False
+    pids: list[str] = []
+    for text in draft.lines[:_NEAR]:
+        if found := _DUMPER.match(text):
+            pids.append(found[1])
+        elif pids and _TRACE_END.match(text):
+            break
+    return len(set(pids)) > 1 and any(_OTHER.search(text) for text in [*draft.before, *draft.lines[:_NEAR]])
+
+
 def _fill(template: str, values: dict[str, str]) -> str:
     """Fill `{name}`; values are log text and are never themselves taken for templates."""
     text = re.sub(r"\{(\w+)\}", lambda hit: values.get(hit[1], ""), template)
     return re.sub(r"\s+", " ", text).strip()[:_MAX_TITLE]
+
+
+def _general(text: str) -> str:
+    """Free text of a title with numbers and addresses replaced, so that the same fault has the same title again."""
+    text = re.sub(r"\b0x[0-9a-f]+\b|\b(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{8,16}\b", "ADDR", text)
+    return re.sub(r"(?<![A-Za-z_\d])\d+|\d{3,}", "NUM", text)
 
 
 def render_stack(lines: list[str]) -> Stack:
