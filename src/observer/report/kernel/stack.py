@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from observer.report.kernel.frames import Frame, clean_name, parse_frames, parse_pointer
 from observer.report.kernel.grammar import Format, Grammar
@@ -146,7 +147,7 @@ class Stack:
 def _inside_dispatcher(names: list[str], grammar: Grammar) -> str:
     """The frame that the first generic dispatcher called, or an anchor that stands before it; a compat wrapper if need be."""
     wrapper = ""
-    for inner, outer in zip(names, names[1:], strict=False):
+    for inner, outer in pairwise(names):
         if grammar.anchors.match(inner):
             return inner
         if grammar.dispatchers.match(outer) and not grammar.skips["tick"].match(inner):
