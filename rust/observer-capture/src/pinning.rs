@@ -26,9 +26,11 @@ pub enum Policy {
 
 const TICK: Duration = Duration::from_millis(50);
 /// Below this many stops a second a stop's extra cost is lost in the noise, and a second CPU is worth more.
-const CALM_PER_SECOND: u64 = 1_000;
-/// Above this many a second the cost of waking another CPU dominates.
-const BUSY_PER_SECOND: u64 = 3_000;
+const CALM_PER_SECOND: f64 = 1_000.0;
+/// The other mode gets one tick of trial after this many.
+const TRIAL_EVERY: u32 = 12;
+/// By how much a trial must win, so that noise does not flip the choice.
+const BETTER: f64 = 1.25;
 
 struct Shared {
     threads: Mutex<HashSet<Tid>>,
@@ -108,20 +110,56 @@ impl Drop for Pinning {
     }
 }
 
+/// Chooses between one CPU and all of them by what it measures: stops a second, the speed at which the program gets on while it
+/// talks to the kernel. Which of the two is faster depends on the machine and on who else is running, and changes.
+struct Chooser {
+    /// The mode that was faster when both were last compared: true is one CPU.
+    home_narrow: bool,
+    /// Stops a second at home, averaged.
+    home_rate: f64,
+    ticks: u32,
+    trial: bool,
+}
+
+impl Chooser {
+    /// The mode for the next tick, given this tick's mode and rate.
+    fn next(&mut self, narrow: bool, rate: f64) -> bool {
+        if rate < CALM_PER_SECOND {
+            self.trial = false;
+            return false;
+        }
+        if narrow != self.home_narrow && !self.trial {
+            return self.home_narrow; // busy again after a calm time
+        }
+        if self.trial {
+            self.trial = false;
+            if rate > self.home_rate * BETTER {
+                self.home_narrow = narrow;
+                self.home_rate = rate;
+            }
+            return self.home_narrow;
+        }
+        self.home_rate = if self.home_rate == 0.0 { rate } else { self.home_rate.mul_add(0.7, rate * 0.3) };
+        self.ticks += 1;
+        self.trial = self.ticks.is_multiple_of(TRIAL_EVERY);
+        self.home_narrow ^ self.trial
+    }
+}
+
 fn watch(shared: &Shared, own: CpuMask) {
+    let mut chooser = Chooser { home_narrow: true, home_rate: 0.0, ticks: 0, trial: false };
     let mut before = 0;
     while !shared.over.load(Ordering::Relaxed) {
         std::thread::park_timeout(TICK);
         let now = shared.stops.load(Ordering::Relaxed);
-        let per_second = (now - before) * 1000 / TICK.as_millis() as u64;
+        let rate = (now - before) as f64 / TICK.as_secs_f64();
         before = now;
-        let pinned = shared.pinned.load(Ordering::Relaxed);
+        let narrow = shared.pinned.load(Ordering::Relaxed);
+        let wanted = chooser.next(narrow, rate);
         let grown = shared.grown.swap(false, Ordering::Relaxed);
-        if pinned && per_second < CALM_PER_SECOND {
-            move_all(shared, own, false);
-        } else if !pinned && per_second > BUSY_PER_SECOND {
-            move_all(shared, CpuMask::current(), true);
-        } else if !pinned && grown {
+        if wanted && (!narrow || chooser.ticks % TRIAL_EVERY == 1) {
+            move_all(shared, CpuMask::current(), true); // where the scheduler put this thread is a quiet place
+        } else if !wanted && (narrow || grown) {
             move_all(shared, own, false);
         }
     }
