@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import inspect
 import io
 import os
@@ -12,26 +13,25 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-import argcomplete
-
 import observer
 from observer.cli import exit_codes
-from observer.cli.commands import Command, completion, doctor, record, show, summary, verify, why
+from observer.cli.commands import Command
 from observer.cli.printing import print_error
 from observer.errors import InternalError, ObserverError, UsageError
 
-__all__ = ["COMMANDS", "build_parser", "run"]
+__all__ = ["COMMANDS", "build_parser", "load_command", "run"]
 
-# In the order in which a newcomer needs them.
-COMMANDS: tuple[Command, ...] = (
-    record.Record(),
-    show.Show(),
-    summary.Summary(),
-    verify.Verify(),
-    doctor.Doctor(),
-    why.Why(),
-    completion.Completion(),
-)
+# Module and class of each verb, in the order in which a newcomer needs them. A verb is imported when it is called for:
+# `observer record` must not wait for the reports it does not write.
+COMMANDS: dict[str, str] = {
+    "record": "record.Record",
+    "show": "show.Show",
+    "summary": "summary.Summary",
+    "verify": "verify.Verify",
+    "doctor": "doctor.Doctor",
+    "why": "why.Why",
+    "completion": "completion.Completion",
+}
 
 _DESCRIPTION = """\
 Flight recorder for processes: records what a program does, proves the record, and explains it.
@@ -71,15 +71,29 @@ def _common_options() -> _Parser:
     return common
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the whole command line."""
+def load_command(verb: str) -> Command:
+    """Import one verb.
+
+    Args:
+        verb: A key of `COMMANDS`.
+
+    Returns:
+        The verb, ready to prepare its parser and to run.
+    """
+    module, _, name = COMMANDS[verb].partition(".")
+    command: Command = getattr(importlib.import_module(f"observer.cli.commands.{module}"), name)()
+    return command
+
+
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the whole command line, or of the verb `only` where that is all that is asked for."""
     formatter, common = argparse.RawDescriptionHelpFormatter, _common_options()
     parser = _Parser(
         prog="observer", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=formatter, parents=[common]
     )
     parser.add_argument("--version", action="version", version=f"observer {observer.__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
-    for command in COMMANDS:
+    for command in map(load_command, COMMANDS if only is None else [only]):
         text = inspect.cleandoc(type(command).__doc__ or "")
         child = verbs.add_parser(
             command.name,
@@ -119,8 +133,13 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    parser = build_parser()
-    argcomplete.autocomplete(parser)
+    completing = "_ARGCOMPLETE" in os.environ
+    verb = arguments[0] if arguments and arguments[0] in COMMANDS and not completing else None
+    parser = build_parser(verb)
+    if completing:
+        import argcomplete  # only a shell that completes needs it
+
+        argcomplete.autocomplete(parser)
     args = parser.parse_args(arguments)
     command: Command = args.command_object
     status = command.run(args)

@@ -12,13 +12,13 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
-from typing import Any, Final
-
-from rich.console import Console
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, Final
 
 from observer.errors import ObserverError
 from observer.model.safe_text import safe
+
+if TYPE_CHECKING:  # rich is imported where something is drawn: a verb that says one line does not wait for it
+    from rich.console import Console
 
 __all__ = ["print_error", "print_json", "safe", "stderr_console", "stdout_console", "talk"]
 
@@ -27,17 +27,26 @@ _WIDE: Final = 4096  # columns when stdout is no terminal: nothing is folded or 
 
 def stdout_console() -> Console:
     """Return a console for data: never wider than a terminal, never cut when it is none, without markup."""
+    from rich.console import Console
+
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
     return Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
 
 
 def stderr_console() -> Console:
     """Return a console for talk, without markup."""
+    from rich.console import Console
+
     return Console(file=sys.stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def talk(line: str, *, style: str = "") -> None:
     """Print one line of talk on stderr; `line` must already be safe."""
+    if not style:
+        sys.stderr.write(line + "\n")
+        return
+    from rich.text import Text
+
     stderr_console().print(Text(line, style=style))
 
 
@@ -52,6 +61,8 @@ def print_error(error: ObserverError, verbosity: int) -> None:
     """Print an error and its hint on stderr, and with `-vv` the trace that leads to it."""
     if verbosity >= 2:  # -vv
         sys.stderr.write("".join(traceback.format_exception(error)))
+    from rich.text import Text
+
     console = stderr_console()
     head = Text.assemble("observer: ", (f"error[{error.code}]", "bold red"), ": ", safe(str(error)))
     console.print(head)
