@@ -35,6 +35,8 @@ struct State {
     stop: bool,
     failed: Option<RecordingError>,
     has_failed: bool,
+    /// Records that were pushed and could not be sealed.
+    dropped: u64,
 }
 
 impl State {
@@ -82,6 +84,7 @@ impl Recorder {
     pub fn push(&self, record: &Record) -> bool {
         let mut state = self.shared.lock();
         if state.has_failed {
+            state.dropped += 1;
             return false;
         }
         state.encoder.push(record);
@@ -151,9 +154,14 @@ impl Recorder {
         };
         self.shared.lock().stop = true;
         self.shared.wake.notify_one();
-        let writer = thread.join().map_err(|_| RecordingError::Malformed("the sealing thread died".to_owned()))?;
-        match self.shared.lock().failed.take() {
-            Some(error) => Err(error),
+        let mut writer = thread.join().map_err(|_| RecordingError::Malformed("the sealing thread died".to_owned()))?;
+        let mut state = self.shared.lock();
+        match state.failed.take() {
+            Some(error) => {
+                let dropped = state.dropped + u64::from(state.encoder.records) + u64::from(state.calls_count);
+                writer.declare_loss(dropped, &error);
+                Err(error)
+            }
             None => writer.close(end),
         }
     }
@@ -219,6 +227,7 @@ fn seal_loop(shared: &Shared, mut writer: RecordingWriter) -> RecordingWriter {
         let mut state = shared.lock();
         state.done = state.done.max(work.ticket);
         if let Err(error) = result {
+            state.dropped += work.batches.iter().map(|b| u64::from(b.records)).sum::<u64>();
             state.has_failed = true;
             state.failed = Some(error);
         }

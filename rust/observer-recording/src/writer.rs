@@ -143,6 +143,15 @@ impl RecordingWriter {
         Ok(self.log.sync()?)
     }
 
+    /// After a failure: seals how many records are missing, if there is still room for that one line.
+    pub fn declare_loss(&mut self, records: u64, cause: &RecordingError) {
+        let reason = format!("recording stopped: {cause}");
+        let line = json!({"type": "loss", "what": "records", "count": records, "reason": reason});
+        if self.seal_line(line.to_string().as_bytes(), Severity::Warning).is_ok() {
+            let _ = self.log.flush(); // the error that stopped the recording is the one to report
+        }
+    }
+
     /// Seals the `trace_end` object `end`, adds the number of records to it, and makes all of it durable.
     pub fn close(mut self, mut end: Map<String, Value>) -> Result<(), RecordingError> {
         end.insert("type".to_owned(), json!("trace_end"));
