@@ -21,10 +21,7 @@ pub struct ChainState {
 
 impl Default for ChainState {
     fn default() -> Self {
-        Self {
-            head: GENESIS,
-            tree: Frontier::default(),
-        }
+        Self { head: GENESIS, tree: Frontier::default() }
     }
 }
 
@@ -51,13 +48,7 @@ impl ChainState {
     }
 
     /// Append one sealed line and its newline to `out` and step forward; returns its sequence.
-    pub(crate) fn seal(
-        &mut self,
-        out: &mut Vec<u8>,
-        kind: Option<&str>,
-        event: &[u8],
-        mac: Option<&MacKey>,
-    ) -> u64 {
+    pub(crate) fn seal(&mut self, out: &mut Vec<u8>, kind: Option<&str>, event: &[u8], mac: Option<&MacKey>) -> u64 {
         let seq = self.next_seq();
         let start = out.len();
         out.extend_from_slice(b"{\"seq\":");
@@ -90,22 +81,6 @@ impl ChainState {
         self.head = head;
         self.tree.push(hasher.finalize().into());
         seq
-    }
-
-    /// Check that `line`, parsed as `parsed`, is the next line, and step forward.
-    ///
-    /// `key` None skips the HMAC's value; `signed` says whether lines must carry one.
-    pub(crate) fn check(
-        &mut self,
-        line: &[u8],
-        parsed: &Parsed<'_>,
-        signed: bool,
-        key: Option<&MacKey>,
-    ) -> Result<(), Fault> {
-        let (head, leaf) = check_links(self.next_seq(), &self.head, line, parsed, signed, key)?;
-        self.head = head;
-        self.tree.push(leaf);
-        Ok(())
     }
 }
 

@@ -20,14 +20,7 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "sequence {} ({}, line {}, byte {})",
-            self.sequence,
-            self.path.display(),
-            self.line,
-            self.offset
-        )
+        write!(f, "sequence {} ({}, line {}, byte {})", self.sequence, self.path.display(), self.line, self.offset)
     }
 }
 
@@ -138,23 +131,13 @@ pub enum EvidenceError {
 impl EvidenceError {
     /// Wrap an I/O error with the file and what was tried.
     pub fn io(path: &Path, op: &'static str, source: io::Error) -> Self {
-        Self::Io {
-            path: path.to_path_buf(),
-            op,
-            source,
-        }
+        Self::Io { path: path.to_path_buf(), op, source }
     }
 
     /// True when the error means that the evidence does not hold, false when it could not be judged or written.
     #[must_use]
     pub fn is_finding(&self) -> bool {
-        matches!(
-            self,
-            Self::ChainBroken { .. }
-                | Self::MacMismatch { .. }
-                | Self::SequenceGap { .. }
-                | Self::Truncated { .. }
-        )
+        matches!(self, Self::ChainBroken { .. } | Self::MacMismatch { .. } | Self::SequenceGap { .. } | Self::Truncated { .. })
     }
 
     /// The place of a finding.

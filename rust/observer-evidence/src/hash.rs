@@ -78,11 +78,7 @@ pub fn hex64(digest: &Digest32) -> [u8; 64] {
 /// Lower-case hexadecimal text of bytes.
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|b| [HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]])
-        .map(char::from)
-        .collect()
+    bytes.iter().flat_map(|b| [HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]).map(char::from).collect()
 }
 
 /// Read exactly 64 lower-case hexadecimal digits; upper case is refused, so that a line has one spelling.

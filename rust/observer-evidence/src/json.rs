@@ -28,12 +28,7 @@ pub fn check_event(bytes: &[u8]) -> Result<(), Refusal> {
     if bytes.first() != Some(&b'{') {
         return Err(("not a JSON object", 0));
     }
-    let mut parser = Parser {
-        bytes,
-        at: 0,
-        depth: 0,
-        keys: Vec::new(),
-    };
+    let mut parser = Parser { bytes, at: 0, depth: 0, keys: Vec::new() };
     parser.value()?;
     if parser.at != bytes.len() {
         return Err(("bytes after the JSON object", parser.at));
@@ -112,11 +107,7 @@ impl<'a> Parser<'a> {
             }
             let outcome = distinct(&self.keys[first_key..]);
             self.keys.truncate(first_key);
-            return if outcome {
-                Ok(())
-            } else {
-                self.fail("an object has the same key twice")
-            };
+            return if outcome { Ok(()) } else { self.fail("an object has the same key twice") };
         }
     }
 
@@ -153,10 +144,7 @@ impl<'a> Parser<'a> {
         let start = self.at;
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let Some(plain) = rest
-                .iter()
-                .position(|&b| b == b'"' || b == b'\\' || b < 0x20)
-            else {
+            let Some(plain) = rest.iter().position(|&b| b == b'"' || b == b'\\' || b < 0x20) else {
                 self.at = self.bytes.len();
                 return self.fail("unfinished string");
             };
@@ -178,11 +166,7 @@ impl<'a> Parser<'a> {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
             Some(b'u') => match code_unit(&tail[1..]) {
                 Some(0xD800..=0xDBFF) => {
-                    let low = if tail.get(5..7) == Some(b"\\u") {
-                        code_unit(&tail[7..])
-                    } else {
-                        None
-                    };
+                    let low = if tail.get(5..7) == Some(b"\\u") { code_unit(&tail[7..]) } else { None };
                     if !matches!(low, Some(0xDC00..=0xDFFF)) {
                         return self.fail("lone surrogate");
                     }
@@ -247,18 +231,13 @@ impl<'a> Parser<'a> {
 
 fn code_unit(digits: &[u8]) -> Option<u32> {
     let digits = digits.get(..4)?;
-    digits.iter().try_fold(0, |unit, &digit| {
-        Some(unit << 4 | char::from(digit).to_digit(16)?)
-    })
+    digits.iter().try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)?))
 }
 
 fn distinct(keys: &[&[u8]]) -> bool {
     let escaped = keys.iter().any(|key| memchr::memchr(b'\\', key).is_some());
     if !escaped && keys.len() <= PAIRWISE_KEYS {
-        return keys
-            .iter()
-            .enumerate()
-            .all(|(i, key)| !keys[..i].contains(key));
+        return keys.iter().enumerate().all(|(i, key)| !keys[..i].contains(key));
     }
     let mut seen = HashSet::with_capacity(keys.len());
     keys.iter().all(|key| seen.insert(unescape(key)))

@@ -5,17 +5,27 @@
 //! never as a bare yes or no. The format is `docs/spec/evidence-log.md`; where it and this code differ, this code is wrong.
 #![forbid(unsafe_code)]
 
+mod appender;
 mod chain;
+mod check;
 mod error;
 mod hash;
 mod json;
 mod key;
 mod line;
+mod merge;
+mod names;
+mod note;
+mod open;
+mod options;
 mod reader;
 mod records;
+mod rotate;
 mod scan;
+mod sidecar;
 mod stamp;
 mod tree;
+mod upkeep;
 mod verify;
 mod vfs;
 mod writer;
@@ -26,10 +36,13 @@ pub use hash::{from_hex, leaf_hash, to_hex, Digest32};
 pub use json::check_event;
 pub use key::SecretKey;
 pub use line::{parse as parse_line, Parsed, MAX_EVENT_BYTES, MAX_LINE_BYTES};
+pub use note::{Checkpoint, Note, NoteError, NoteSigner, SigningSeed, VerifierKey};
+pub use options::{Durability, Severity, WriterOptions, ROTATE_BYTES};
 pub use reader::{read_lines, Line, LineReader};
 pub use records::{Damage, DamageClass};
-pub use stamp::Stamp;
-pub use tree::Frontier;
+pub use sidecar::{Chainstate, Manifest};
+pub use stamp::{ClockStep, Stamp};
+pub use tree::{consistency_ranges, inclusion_ranges, verify_consistency, verify_inclusion, Collector, Frontier};
 pub use verify::{verify_log, ChainProof, Tail, VerifyOptions};
 pub use vfs::{Handle, RealFs, Vfs};
-pub use writer::{CloseReport, Durability, LogWriter, Severity, WriterOptions};
+pub use writer::{CloseReport, LogWriter};

@@ -51,10 +51,10 @@ impl Parsed<'_> {
 /// # Errors
 /// One sentence that says which part is not as the format wants it.
 pub fn parse(line: &[u8]) -> Result<Parsed<'_>, &'static str> {
-    let head_len = line
-        .len()
-        .checked_sub(CHAIN_FIELD_BYTES)
-        .ok_or("line too short")?;
+    if line.len() > MAX_LINE_BYTES {
+        return Err("longer than a line may be");
+    }
+    let head_len = line.len().checked_sub(CHAIN_FIELD_BYTES).ok_or("line too short")?;
     let (head, chain_field) = line.split_at(head_len);
     let chain = chain_field
         .strip_prefix(b",\"chainHash\":\"")
@@ -68,25 +68,14 @@ pub fn parse(line: &[u8]) -> Result<Parsed<'_>, &'static str> {
     if event.first() != Some(&b'{') || event.last() != Some(&b'}') {
         return Err("the event is not an object");
     }
-    Ok(Parsed {
-        seq,
-        kind,
-        event,
-        hmac,
-        chain,
-        body_len,
-        head_len,
-    })
+    Ok(Parsed { seq, kind, event, hmac, chain, body_len, head_len })
 }
 
 fn split_hmac(head: &[u8]) -> Result<(usize, Option<&[u8]>), &'static str> {
     if head.last() != Some(&b'"') {
         return Ok((head.len(), None));
     }
-    let body_len = head
-        .len()
-        .checked_sub(HMAC_FIELD_BYTES)
-        .ok_or("line too short")?;
+    let body_len = head.len().checked_sub(HMAC_FIELD_BYTES).ok_or("line too short")?;
     let hmac = head[body_len..]
         .strip_prefix(b",\"hmac\":\"")
         .and_then(|rest| rest.strip_suffix(b"\""))
@@ -100,24 +89,15 @@ fn is_hex(text: &[u8]) -> bool {
 }
 
 fn parse_seq(line: &[u8]) -> Result<(u64, usize), &'static str> {
-    let digits = line
-        .strip_prefix(b"{\"seq\":")
-        .ok_or("the line does not begin with seq")?;
-    let count = digits
-        .iter()
-        .take(21)
-        .take_while(|b| b.is_ascii_digit())
-        .count();
+    let digits = line.strip_prefix(b"{\"seq\":").ok_or("the line does not begin with seq")?;
+    let count = digits.iter().take(21).take_while(|b| b.is_ascii_digit()).count();
     let leading_zero = count > 1 && digits[0] == b'0';
     if count == 0 || leading_zero {
         return Err("malformed seq");
     }
     let mut seq: u64 = 0;
     for digit in &digits[..count] {
-        seq = seq
-            .checked_mul(10)
-            .and_then(|s| s.checked_add(u64::from(digit - b'0')))
-            .ok_or("malformed seq")?;
+        seq = seq.checked_mul(10).and_then(|s| s.checked_add(u64::from(digit - b'0'))).ok_or("malformed seq")?;
     }
     Ok((seq, 7 + count))
 }
@@ -125,11 +105,7 @@ fn parse_seq(line: &[u8]) -> Result<(u64, usize), &'static str> {
 fn parse_kind(line: &[u8], at: usize) -> Result<(Option<&str>, usize), &'static str> {
     let rest = line.get(at..).unwrap_or_default();
     if let Some(after) = rest.strip_prefix(b",\"kind\":\"") {
-        let length = after
-            .iter()
-            .take(32)
-            .take_while(|b| b.is_ascii_lowercase())
-            .count();
+        let length = after.iter().take(32).take_while(|b| b.is_ascii_lowercase()).count();
         if length == 0 || !after[length..].starts_with(b"\",\"event\":") {
             return Err("malformed kind");
         }

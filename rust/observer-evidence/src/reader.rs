@@ -4,7 +4,7 @@
 use crate::error::{EvidenceError, Place};
 use crate::hash::Digest32;
 use crate::line::parse;
-use crate::scan::{Raw, Scanner};
+use crate::scan::{Block, Raw, Scanner};
 use crate::verify::{refused_or_io, Tail};
 use crate::vfs::open_for_reading;
 use std::fs::File;
@@ -31,6 +31,8 @@ pub struct Line {
 pub struct LineReader {
     path: PathBuf,
     scanner: Scanner<File>,
+    block: Block,
+    at: usize,
     line: u64,
     next_seq: u64,
     tail: Option<Tail>,
@@ -44,7 +46,9 @@ pub fn read_lines(path: &Path) -> Result<LineReader, EvidenceError> {
     let file = open_for_reading(path).map_err(|error| refused_or_io(path, error))?;
     Ok(LineReader {
         path: path.to_path_buf(),
-        scanner: Scanner::new(file, 0),
+        scanner: Scanner::new(file),
+        block: Block::default(),
+        at: 0,
         line: 0,
         next_seq: 0,
         tail: None,
@@ -59,57 +63,42 @@ impl LineReader {
     }
 
     fn step(&mut self) -> Result<Option<Line>, EvidenceError> {
-        let raw = self
-            .scanner
-            .next_line()
-            .map_err(|error| EvidenceError::io(&self.path, "read", error))?;
-        let (line, offset, cause) = match raw {
-            Raw::End(tail) => {
-                self.tail = Some(tail);
-                return Ok(None);
-            }
-            Raw::TooLong(offset) => (&b""[..], offset, "longer than a line may be"),
-            Raw::Line(line, offset) => (line, offset, ""),
-        };
-        self.line += 1;
-        match parse(line) {
-            Ok(parsed) => {
-                self.next_seq = parsed.seq.saturating_add(1);
-                Ok(Some(Line {
-                    seq: parsed.seq,
-                    offset,
-                    kind: parsed.kind.map(str::to_owned),
-                    event: parsed.event.to_vec(),
-                    chain: parsed.chain_bytes().unwrap_or_default(),
-                    hmac: parsed.hmac_bytes(),
-                }))
-            }
-            Err(parse_cause) => {
-                let cause = if cause.is_empty() { parse_cause } else { cause };
-                Err(self.unreadable(offset, cause))
+        if self.at == self.block.bytes.len() {
+            let raw = self.scanner.next_block().map_err(|error| EvidenceError::io(&self.path, "read", error))?;
+            self.line += u64::from(matches!(raw, Raw::TooLong(_)));
+            match raw {
+                Raw::End(tail) => {
+                    self.tail = Some(tail);
+                    return Ok(None);
+                }
+                Raw::TooLong(offset) => return Err(self.unreadable(offset, "longer than a line may be")),
+                Raw::Block(block) => (self.block, self.at) = (block, 0),
             }
         }
+        let offset = self.block.offset + self.at as u64;
+        let rest = &self.block.bytes[self.at..];
+        let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
+        self.line += 1;
+        self.at += line.len() + 1;
+        let parsed = parse(line).map_err(|cause| self.unreadable(offset, cause))?;
+        self.next_seq = parsed.seq.saturating_add(1);
+        Ok(Some(Line {
+            seq: parsed.seq,
+            offset,
+            kind: parsed.kind.map(str::to_owned),
+            event: parsed.event.to_vec(),
+            chain: parsed.chain_bytes().unwrap_or_default(),
+            hmac: parsed.hmac_bytes(),
+        }))
     }
 
     fn unreadable(&self, offset: u64, cause: &str) -> EvidenceError {
         let path = self.path.clone();
         if self.line == 1 {
-            return EvidenceError::Format {
-                path,
-                offset,
-                cause: format!("not a sealed log: {cause}"),
-            };
+            return EvidenceError::Format { path, offset, cause: format!("not a sealed log: {cause}") };
         }
-        let place = Place {
-            path,
-            line: self.line,
-            offset,
-            sequence: self.next_seq,
-        };
-        EvidenceError::ChainBroken {
-            place,
-            cause: format!("not a line of this format: {cause}"),
-        }
+        let place = Place { path, line: self.line, offset, sequence: self.next_seq };
+        EvidenceError::ChainBroken { place, cause: format!("not a line of this format: {cause}") }
     }
 }
 

@@ -11,14 +11,28 @@ pub const VERSION: u64 = 1;
 
 /// Kind of the first line of a log.
 pub const BEGIN: &str = "begin";
+/// Kind of the first line of every later file of a log.
+pub const SEGMENT: &str = "segment";
 /// Kind of the line sealed when a log is opened again.
 pub const RESUME: &str = "resume";
+/// Kind of the line that tells that a sidecar was put right.
+pub const REPAIR: &str = "repair";
 /// Kind of the line sealed when a log is closed.
 pub const END: &str = "end";
 /// Kind of the line that declares events lost before they could be sealed.
 pub const LOSS: &str = "loss";
+/// Kind of the line that declares a step of the wall clock.
+pub const CLOCK: &str = "clock";
+/// Kind of the line that holds a signed checkpoint.
+pub const CHECKPOINT: &str = "checkpoint";
+/// Kind of the line after which the next key signs.
+pub const EPOCH: &str = "epoch";
+/// Kind of the line that declares older files removed by policy.
+pub const PRUNE: &str = "prune";
+/// Kind of the line that holds a witness's answer.
+pub const WITNESS: &str = "witness";
 
-/// `begin`: what this log is.
+/// `begin` and `segment`: what log this file is of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begin {
     /// [`FORMAT`].
@@ -32,9 +46,30 @@ pub struct Begin {
     /// The key whose HMAC every line carries; absent in an unsigned log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hmac: Option<HmacInfo>,
+    /// The C2SP verifier key of the log's checkpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+    /// Only in `segment`.
+    #[serde(flatten)]
+    pub start: Option<SegmentStart>,
     /// When.
     #[serde(flatten)]
     pub stamp: Stamp,
+}
+
+/// Where the chain and the tree stand at the start of a later file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentStart {
+    /// Number of the file, from 1.
+    pub segment: u64,
+    /// Chain value of the line before.
+    pub chain: String,
+    /// Lines before.
+    pub size: u64,
+    /// Roots of the complete subtrees of the lines before, largest first.
+    pub frontier: Vec<String>,
+    /// SHA-256 of the manifest of the file before.
+    pub manifest: String,
 }
 
 /// Which HMAC key signs from here on.
@@ -56,6 +91,8 @@ pub enum DamageClass {
     ZeroedTail,
     /// Not even the first line was whole.
     TornBegin,
+    /// Writes that were not yet forced to the disk reached it in part or out of order.
+    Reordered,
 }
 
 /// Damage found and cut away when a log was opened again.
@@ -106,6 +143,86 @@ pub struct Loss {
     pub dropped: u64,
     /// Why.
     pub reason: String,
+    /// When.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+}
+
+/// `checkpoint`: a signed statement of the size and root of the lines before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointRecord {
+    /// C2SP signed note.
+    pub note: String,
+    /// When.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+}
+
+/// `epoch`: the next line is signed with the next key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Number of the new epoch.
+    pub epoch: u64,
+    /// Id of its key.
+    pub key: String,
+    /// When.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+}
+
+/// `clock`: the wall clock stepped against boot time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockRecord {
+    /// By how much, forward positive.
+    pub step_ns: i64,
+    /// When, after the step.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+}
+
+/// `repair`: a sidecar did not fit the log and was written anew from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repair {
+    /// Which sidecar: `chainstate`, `manifest`, `rotation`.
+    pub what: String,
+    /// What was found.
+    pub found: String,
+    /// When.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+}
+
+/// `prune`: older files were removed by policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prune {
+    /// What was removed.
+    pub removed: Vec<PrunedFile>,
+    /// When.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+}
+
+/// One removed file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrunedFile {
+    /// Its name.
+    pub file: String,
+    /// Its first sequence.
+    pub first: u64,
+    /// Its last sequence.
+    pub last: u64,
+    /// SHA-256 of its manifest, which stays.
+    pub manifest: String,
+}
+
+/// `witness`: what a witness answered to a checkpoint of this log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WitnessRecord {
+    /// The checkpoint with the witness's cosignature, or the one it refused.
+    pub note: String,
+    /// Why it refused; absent when it cosigned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
     /// When.
     #[serde(flatten)]
     pub stamp: Stamp,

@@ -1,125 +1,115 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Cuts a stream of bytes into lines with bounded memory, and tells what kind of tail is left at its end.
+//! Cuts a stream of bytes into blocks of whole lines with bounded memory, and tells what kind of tail is left at its end.
 
 use crate::line::MAX_LINE_BYTES;
 use crate::verify::Tail;
 use std::io::{self, Read};
 
-/// Bytes read at a time; the buffer grows only when a line is longer.
-const CHUNK_BYTES: usize = 128 * 1024;
+/// Bytes read at a time: enough lines to be worth handing to another core, few enough to stay in its cache.
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// What comes next in a file.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Raw<'a> {
-    /// A line without its newline, and the offset of its first byte.
-    Line(&'a [u8], u64),
+pub(crate) enum Raw {
+    /// Whole lines, each with its newline.
+    Block(Block),
     /// A line longer than the format allows begins at this offset.
     TooLong(u64),
     /// The file ends here.
     End(Tail),
 }
 
-/// Line scanner; reads forward once.
+/// Some whole lines of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Block {
+    /// The lines with their newlines.
+    pub(crate) bytes: Vec<u8>,
+    /// Offset of the first byte in the file.
+    pub(crate) offset: u64,
+}
+
+impl Block {
+    /// The last line, without its newline.
+    pub(crate) fn last_line(&self) -> &[u8] {
+        let lines = self.bytes.strip_suffix(b"\n").unwrap_or(&self.bytes);
+        &lines[memchr::memrchr(b'\n', lines).map_or(0, |newline| newline + 1)..]
+    }
+}
+
+/// Block scanner; reads forward once.
 pub(crate) struct Scanner<R> {
     input: R,
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
+    rest: Vec<u8>,
     offset: u64,
 }
 
 impl<R: Read> Scanner<R> {
-    pub(crate) fn new(input: R, offset: u64) -> Self {
-        Self {
-            input,
-            buffer: vec![0; CHUNK_BYTES],
-            start: 0,
-            end: 0,
-            offset,
-        }
+    pub(crate) fn new(input: R) -> Self {
+        Self { input, rest: Vec::new(), offset: 0 }
     }
 
-    /// The next line, or how the file ends.
-    pub(crate) fn next_line(&mut self) -> io::Result<Raw<'_>> {
-        let mut searched = 0;
+    /// The next whole lines, or how the file ends.
+    pub(crate) fn next_block(&mut self) -> io::Result<Raw> {
+        let mut bytes = std::mem::take(&mut self.rest);
         loop {
-            let window = &self.buffer[self.start + searched..self.end];
-            if let Some(found) = memchr::memchr(b'\n', window) {
-                let length = searched + found;
+            let searched = bytes.len();
+            let count = self.fill(&mut bytes)?;
+            if let Some(newline) = memchr::memrchr(b'\n', &bytes[searched..]) {
+                self.rest = bytes.split_off(searched + newline + 1);
                 let offset = self.offset;
-                if length > MAX_LINE_BYTES {
-                    return Ok(Raw::TooLong(offset));
-                }
-                let line = self.start..self.start + length;
-                self.start += length + 1;
-                self.offset += length as u64 + 1;
-                return Ok(Raw::Line(&self.buffer[line], offset));
+                self.offset += bytes.len() as u64;
+                return Ok(Raw::Block(Block { bytes, offset }));
             }
-            searched = self.end - self.start;
-            if searched > MAX_LINE_BYTES {
-                return self.drain_tail();
+            if count == 0 {
+                return Ok(Raw::End(self.tail(bytes.len() as u64, bytes.iter().any(|&b| b != 0))));
             }
-            if self.fill()? == 0 {
-                return Ok(Raw::End(self.tail(searched as u64, false)));
+            if bytes.len() > MAX_LINE_BYTES {
+                return self.drain(&bytes);
             }
         }
     }
 
-    fn fill(&mut self) -> io::Result<usize> {
-        if self.buffer.len() - self.end < CHUNK_BYTES / 2 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-            if self.buffer.len() - self.end < CHUNK_BYTES / 2 {
-                self.buffer.resize(self.buffer.len() * 2, 0);
-            }
-        }
-        loop {
-            match self.input.read(&mut self.buffer[self.end..]) {
+    /// Read one chunk onto the end of `bytes`; 0 at the end of the file.
+    fn fill(&mut self, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        let start = bytes.len();
+        bytes.resize(start + CHUNK_BYTES, 0);
+        let mut filled = start;
+        while filled < bytes.len() {
+            match self.input.read(&mut bytes[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(count) => {
-                    self.end += count;
-                    return Ok(count);
-                }
                 Err(error) => return Err(error),
             }
         }
+        bytes.truncate(filled);
+        Ok(filled - start)
     }
 
-    fn tail(&self, bytes: u64, more: bool) -> Tail {
-        let held = &self.buffer[self.start..self.end];
-        match (bytes, more || held.iter().any(|&b| b != 0)) {
+    fn tail(&self, bytes: u64, nonzero: bool) -> Tail {
+        match (bytes, nonzero) {
             (0, _) => Tail::Whole,
-            (bytes, true) => Tail::Torn {
-                offset: self.offset,
-                bytes,
-            },
-            (bytes, false) => Tail::Zeroed {
-                offset: self.offset,
-                bytes,
-            },
+            (bytes, true) => Tail::Torn { offset: self.offset, bytes },
+            (bytes, false) => Tail::Zeroed { offset: self.offset, bytes },
         }
     }
 
     /// More than a line's worth without a newline: read on, keeping nothing, to see whether one ever comes.
-    fn drain_tail(&mut self) -> io::Result<Raw<'_>> {
-        let held = (self.end - self.start) as u64;
-        let mut nonzero = self.buffer[self.start..self.end].iter().any(|&b| b != 0);
-        let mut rest = 0_u64;
-        let mut chunk = vec![0; CHUNK_BYTES];
+    fn drain(&mut self, held: &[u8]) -> io::Result<Raw> {
+        let mut nonzero = held.iter().any(|&b| b != 0);
+        let mut length = held.len() as u64;
+        let mut chunk = Vec::new();
         loop {
-            let count = match self.input.read(&mut chunk) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                other => other?,
-            };
+            chunk.clear();
+            let count = self.fill(&mut chunk)?;
             if count == 0 {
-                return Ok(Raw::End(self.tail(held + rest, nonzero)));
+                return Ok(Raw::End(self.tail(length, nonzero)));
             }
-            if memchr::memchr(b'\n', &chunk[..count]).is_some() {
+            if memchr::memchr(b'\n', &chunk).is_some() {
                 return Ok(Raw::TooLong(self.offset));
             }
-            nonzero |= chunk[..count].iter().any(|&b| b != 0);
-            rest += count as u64;
+            nonzero = nonzero || chunk.iter().any(|&b| b != 0);
+            length += count as u64;
         }
     }
 }

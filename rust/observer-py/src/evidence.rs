@@ -227,7 +227,14 @@ fn evidence_verify(
 ) -> PyResult<String> {
     let key = secret(py, key)?;
     let proof = run(py, || {
-        observer_evidence::verify_log(&path, key.as_ref(), &VerifyOptions { min_size })
+        observer_evidence::verify_log(
+            &path,
+            key.as_ref(),
+            &VerifyOptions {
+                min_size,
+                ..VerifyOptions::default()
+            },
+        )
     })?;
     Ok(serde_json::to_string(&proof).unwrap_or_default())
 }
