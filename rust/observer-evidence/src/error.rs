@@ -24,6 +24,17 @@ impl fmt::Display for Place {
     }
 }
 
+/// Which promise of a signature is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MacFault {
+    /// Signed with another key than the one given.
+    WrongKey,
+    /// Not signed at all, though a key was given or a policy wants it.
+    Unsigned,
+    /// Signed, and the signature does not fit.
+    Forged,
+}
+
 /// What went wrong; `observer-py` turns each into one Python class with a stable code.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -105,6 +116,8 @@ pub enum EvidenceError {
     /// The chain holds but the keyed signature does not, is missing, or is of another key.
     #[error("signature does not hold at {place}: {cause}")]
     MacMismatch {
+        /// Which kind.
+        fault: MacFault,
         /// Where.
         place: Place,
         /// What differs.

@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod appender;
+mod audit;
 mod chain;
 mod check;
 mod error;
+mod files;
 mod hash;
 mod json;
 mod key;
@@ -18,6 +20,8 @@ mod names;
 mod note;
 mod open;
 mod options;
+mod policy;
+mod proof;
 mod reader;
 mod records;
 mod rotate;
@@ -30,14 +34,18 @@ mod verify;
 mod vfs;
 mod writer;
 
+pub use audit::{audit, prove, Audit, Finding, Verdict};
 pub use chain::ChainState;
-pub use error::{EvidenceError, Place};
+pub use error::{EvidenceError, MacFault, Place};
+pub use files::logs_in;
 pub use hash::{from_hex, leaf_hash, to_hex, Digest32};
 pub use json::check_event;
 pub use key::SecretKey;
 pub use line::{parse as parse_line, Parsed, MAX_EVENT_BYTES, MAX_LINE_BYTES};
 pub use note::{Checkpoint, Note, NoteError, NoteSigner, SigningSeed, VerifierKey};
 pub use options::{Durability, Severity, WriterOptions, ROTATE_BYTES};
+pub use policy::{Policy, PolicyText};
+pub use proof::RecordProof;
 pub use reader::{read_lines, Line, LineReader};
 pub use records::{Damage, DamageClass};
 pub use sidecar::{Chainstate, Manifest};

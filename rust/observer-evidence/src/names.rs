@@ -58,3 +58,11 @@ pub fn first_sequence(log_name: &str, name: &str) -> Option<u64> {
         None
     }
 }
+
+/// The log that a rotated file's name belongs to.
+#[must_use]
+pub fn log_of(name: &str) -> Option<&str> {
+    let (rest, _) = name.rsplit_once('.')?;
+    let (log, _) = rest.rsplit_once('.')?;
+    first_sequence(log, name).map(|_| log)
+}

@@ -1,0 +1,629 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The verdict on a log with all its files, sidecars and known checkpoints. Spec: `docs/spec/evidence-log.md` §7,
+//! `docs/spec/manifest-and-chainstate.md` §5.
+
+use crate::error::{EvidenceError, MacFault};
+use crate::files::{of_log, Form, LogFile};
+use crate::hash::{sha256, to_hex};
+use crate::key::SecretKey;
+use crate::line::parse;
+use crate::merge::LogCheck;
+use crate::names;
+use crate::note::{Note, VerifierKey};
+use crate::policy::{Known, Policy};
+use crate::records::PrunedFile;
+use crate::sidecar::{Chainstate, MAX_SIDECAR_BYTES};
+use crate::verify::{proof_of, ChainProof, Tail};
+use crate::vfs::{open_for_reading, RealFs, Vfs};
+use serde::Serialize;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// What is said of a log, from best to worst; the worst finding is the verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Verdict {
+    /// Everything holds.
+    Verified,
+    /// Events were lost before sealing, and the log says so.
+    DeclaredLoss,
+    /// Everything holds up to a line; what follows is not yet signed or witnessed as the policy wants it.
+    VerifiedTo,
+    /// As Verified; a crash tore the last line.
+    TornTail,
+    /// As Verified; a crash left zeros at the end.
+    ZeroedTail,
+    /// Time runs in a way that no declared step explains.
+    ClockAnomaly,
+    /// Sequence numbers jump, repeat or run backwards.
+    SeqGap,
+    /// A file that must be there is not.
+    SegmentMissing,
+    /// Signed with another key.
+    WrongKey,
+    /// What the policy makes mandatory is not there.
+    PolicyDowngrade,
+    /// The log is older than a checkpoint that is known of it.
+    Rollback,
+    /// Two signed statements about the same log contradict each other.
+    Fork,
+    /// Lines are not what was sealed.
+    Tampered,
+}
+
+impl Verdict {
+    /// True when the evidence does not hold.
+    #[must_use]
+    pub fn is_failure(self) -> bool {
+        self >= Self::ClockAnomaly
+    }
+}
+
+/// One thing found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Its kind.
+    pub verdict: Verdict,
+    /// Stable error code.
+    pub code: &'static str,
+    /// One sentence.
+    pub text: String,
+    /// The file.
+    pub path: PathBuf,
+    /// Line in the file, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// Byte offset in the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// First sequence that is affected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<u64>,
+    /// Last sequence that is affected, where it can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
+    /// Signed notes that prove it to others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+}
+
+/// Everything found about one log.
+#[derive(Clone, Debug, Serialize)]
+pub struct Audit {
+    /// The live file's path.
+    pub log: PathBuf,
+    /// The worst of the findings.
+    pub verdict: Verdict,
+    /// What was found, worst first.
+    pub findings: Vec<Finding>,
+    /// What was proven; absent when the first file does not even begin as a log.
+    pub proof: Option<ChainProof>,
+    /// Files read.
+    pub files: u64,
+    /// Lines covered by a checkpoint with the signatures that the policy wants.
+    pub covered_size: Option<u64>,
+    /// Lines up to which the witnesses of the policy have cosigned.
+    pub witnessed_size: Option<u64>,
+    /// When, seconds since 1970.
+    pub witnessed_at: Option<u64>,
+    /// Lines after the last covered one.
+    pub tail_lines: Option<u64>,
+    /// Time after the last cosignature, s.
+    pub tail_seconds: Option<u64>,
+}
+
+/// Judge the log whose live file is `path`, with all its rotated files.
+///
+/// # Errors
+/// When files cannot be read; what is wrong with the log itself is a finding.
+pub fn audit(path: &Path, key: Option<&SecretKey>, policy: &Policy, threads: usize) -> Result<Audit, EvidenceError> {
+    let files = of_log(path)?;
+    let mut run = Run::new(path, key, policy, threads);
+    if files.iter().all(|file| file.form == Form::Missing) {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        return Err(EvidenceError::io(path, "open", missing));
+    }
+    run.collect_known();
+    for file in &files {
+        run.file(file)?;
+    }
+    run.conclude()
+}
+
+struct Run<'a> {
+    path: &'a Path,
+    key: Option<&'a SecretKey>,
+    policy: &'a Policy,
+    threads: usize,
+    check: LogCheck,
+    findings: Vec<Finding>,
+    known: Vec<Known>,
+    missing: Vec<(u64, u64, PathBuf)>,
+    previous_manifest: Option<String>,
+    tail: Tail,
+    files: u64,
+    first: Option<u64>,
+    broken: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(path: &'a Path, key: Option<&'a SecretKey>, policy: &'a Policy, threads: usize) -> Self {
+        Self {
+            path,
+            key,
+            policy,
+            threads,
+            check: LogCheck::new(path, key),
+            findings: Vec::new(),
+            known: Vec::new(),
+            missing: Vec::new(),
+            previous_manifest: None,
+            tail: Tail::Whole,
+            files: 0,
+            first: None,
+            broken: false,
+        }
+    }
+
+    fn find(&mut self, verdict: Verdict, code: &'static str, text: String) -> &mut Finding {
+        self.findings.push(Finding {
+            verdict,
+            code,
+            text,
+            path: self.path.to_path_buf(),
+            line: None,
+            offset: None,
+            first: None,
+            last: None,
+            evidence: Vec::new(),
+        });
+        let last = self.findings.len() - 1;
+        &mut self.findings[last]
+    }
+
+    /// Signed statements about this log that lie beside it or that the policy brings.
+    fn collect_known(&mut self) {
+        let beside = RealFs.read(&names::checkpoint(self.path), MAX_SIDECAR_BYTES);
+        let beside = beside.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let notes = self.policy.text.known.iter().map(|note| (note.clone(), "known from elsewhere"));
+        for (note, source) in notes.chain(beside.map(|note| (note, "beside the log"))) {
+            match Known::read(&note, None, source) {
+                Ok(known) => self.known.push(known),
+                Err(error) => {
+                    self.find(Verdict::Tampered, "OBS405", format!("a checkpoint {source} is malformed: {error}"));
+                }
+            }
+        }
+        self.check.watch = self.known.iter().map(|known| known.checkpoint.size).collect();
+    }
+
+    fn file(&mut self, file: &LogFile) -> Result<(), EvidenceError> {
+        if file.form == Form::Missing {
+            self.file_missing(file);
+            return Ok(());
+        }
+        self.bridge(file)?;
+        self.check.next_file(&file.path);
+        self.files += 1;
+        let opened = file.open();
+        let input = match opened {
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+                self.find(Verdict::Tampered, "OBS405", format!("a file of the log was replaced: {error}")).path =
+                    file.path.clone();
+                self.broken = true;
+                return Ok(());
+            }
+            other => other.map_err(|error| EvidenceError::io(&file.path, "open", error))?,
+        };
+        match self.check.run(input, self.threads) {
+            Ok(tail) if file.rotated.is_some() && tail != Tail::Whole => {
+                let finding = self.find(Verdict::Tampered, "OBS406", "a rotated file is cut off".to_owned());
+                finding.path.clone_from(&file.path);
+            }
+            Ok(tail) => self.tail = tail,
+            Err(error) if error.is_finding() || matches!(error, EvidenceError::Format { .. }) => {
+                self.broken = true;
+                self.fault(file, &error)?;
+            }
+            Err(error) => return Err(error),
+        }
+        self.first = self.first.or(self.check.begin.as_ref().map(|_| self.check.first_sequence));
+        self.manifest(file);
+        Ok(())
+    }
+
+    /// A file that should be here is not: told now when its manifest tells, or later by what follows.
+    fn file_missing(&mut self, file: &LogFile) {
+        match file.parsed_manifest() {
+            Some(manifest) => {
+                self.missing.push((manifest.first_sequence, manifest.last_sequence, file.path.clone()));
+                self.previous_manifest = file.manifest.as_deref().map(|bytes| to_hex(&sha256(bytes)));
+            }
+            None if file.rotated.is_none() => {
+                let first = self.check.chain.next_seq();
+                let finding = self.find(Verdict::SegmentMissing, "OBS405", "the live file is missing".to_owned());
+                finding.first = Some(first);
+            }
+            None => {
+                let finding = self.find(Verdict::SegmentMissing, "OBS405", "a rotated file is missing".to_owned());
+                finding.path.clone_from(&file.path);
+            }
+        }
+    }
+
+    /// When lines are missing before a file, note them and start anew with what the file says of itself.
+    fn bridge(&mut self, file: &LogFile) -> Result<(), EvidenceError> {
+        let Some(first) = first_seq(file) else { return Ok(()) };
+        let (expected, begun) = (self.check.chain.next_seq(), self.check.begin.is_some());
+        if self.broken || first > expected {
+            let known = self.missing.iter().any(|(low, high, _)| *low <= expected && first <= high + 1);
+            if first > expected && !known && !self.broken {
+                self.missing.push((expected, first - 1, file.path.clone()));
+            }
+            if begun || first > 0 {
+                let mut fresh = LogCheck::new(&file.path, self.key);
+                std::mem::swap(&mut fresh.found, &mut self.check.found);
+                std::mem::swap(&mut fresh.watch, &mut self.check.watch);
+                std::mem::swap(&mut fresh.watched, &mut self.check.watched);
+                self.broken = false;
+                self.check = fresh;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hold a rotated file against its manifest, and the manifest against what the next file says of it.
+    fn manifest(&mut self, file: &LogFile) {
+        let stated = self.check.header.as_ref().and_then(|header| header.start.as_ref()).map(|start| start.manifest.clone());
+        if let (Some(stated), Some(previous)) = (&stated, &self.previous_manifest) {
+            if stated != previous {
+                let text = "the manifest before this file is not the one that was sealed".to_owned();
+                self.find(Verdict::Tampered, "OBS405", text).path.clone_from(&file.path);
+            }
+        }
+        self.previous_manifest = None;
+        if file.rotated.is_none() {
+            return;
+        }
+        let cause = match (file.manifest.as_deref(), file.parsed_manifest()) {
+            (None, _) => Some("its manifest is missing".to_owned()),
+            (Some(_), None) => Some("its manifest is malformed".to_owned()),
+            (Some(bytes), Some(manifest)) => {
+                self.previous_manifest = Some(to_hex(&sha256(bytes)));
+                if self.broken { None } else { self.manifest_fault(file, &manifest) }
+            }
+        };
+        if let Some(cause) = cause {
+            self.find(Verdict::Tampered, "OBS405", format!("a rotated file and its manifest disagree: {cause}")).path =
+                file.path.clone();
+        }
+    }
+
+    fn manifest_fault(&self, file: &LogFile, manifest: &crate::Manifest) -> Option<String> {
+        let chain = &self.check.chain;
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+        let facts = [
+            (manifest.file == name, "name"),
+            (manifest.size == chain.next_seq(), "size"),
+            (manifest.last_sequence + 1 == chain.next_seq(), "last sequence"),
+            (Some(manifest.first_sequence) == file.rotated, "first sequence"),
+            (manifest.entries + manifest.first_sequence == chain.next_seq(), "entries"),
+            (manifest.final_chain_hash == to_hex(&chain.head), "final chain hash"),
+            (manifest.root == to_hex(&chain.tree.root()), "root"),
+            (manifest.bytes == self.check.bytes, "bytes"),
+            (self.check.begin.as_ref().is_some_and(|begin| begin.log == manifest.log), "log"),
+        ];
+        if let Some((_, name)) = facts.iter().find(|(right, _)| !right) {
+            return Some((*name).to_owned());
+        }
+        let signer = self.signer()?;
+        let note = manifest.checkpoint.as_deref().unwrap_or_default();
+        match Known::read(note, Some(&signer), "manifest") {
+            Ok(known) if known.checkpoint.root == chain.tree.root() && known.checkpoint.size == manifest.size => None,
+            Ok(_) => Some("its checkpoint states another root".to_owned()),
+            Err(error) => Some(format!("its checkpoint: {error}")),
+        }
+    }
+
+    fn signer(&self) -> Option<VerifierKey> {
+        self.check.begin.as_ref()?.signer.as_deref().and_then(|key| VerifierKey::parse(key).ok())
+    }
+
+    /// A fault inside a file: its kind, place and how far it reaches.
+    fn fault(&mut self, file: &LogFile, error: &EvidenceError) -> Result<(), EvidenceError> {
+        let (verdict, code) = match error {
+            EvidenceError::SequenceGap { .. } => (Verdict::SeqGap, "OBS403"),
+            EvidenceError::Truncated { .. } => (Verdict::Tampered, "OBS406"),
+            EvidenceError::MacMismatch { fault: MacFault::WrongKey, .. } => (Verdict::WrongKey, "OBS402"),
+            EvidenceError::MacMismatch { fault: MacFault::Unsigned, .. } => (Verdict::PolicyDowngrade, "OBS402"),
+            EvidenceError::MacMismatch { .. } => (Verdict::Tampered, "OBS402"),
+            EvidenceError::Format { .. } if self.check.begin.is_none() => return Err(clone_format(error)),
+            EvidenceError::Format { .. } => (Verdict::Tampered, "OBS500"),
+            _ => (Verdict::Tampered, "OBS401"),
+        };
+        let place = error.place().cloned().unwrap_or_else(|| self.check.place());
+        let last = last_bad(file, place.offset, place.sequence).unwrap_or(place.sequence);
+        let finding = self.find(verdict, code, error.to_string());
+        finding.path = place.path;
+        (finding.line, finding.offset) = (Some(place.line), Some(place.offset));
+        (finding.first, finding.last) = (Some(place.sequence), Some(last.max(place.sequence)));
+        Ok(())
+    }
+
+    fn conclude(mut self) -> Result<Audit, EvidenceError> {
+        self.judge_missing();
+        let proof = proof_of(&self.check, self.tail).ok().map(|mut proof| {
+            proof.first_sequence = self.first.unwrap_or(proof.first_sequence);
+            proof
+        });
+        if let Some(proof) = &proof {
+            self.judge_chainstate(proof);
+            self.judge_notes(proof);
+        }
+        let mut audit = Audit {
+            log: self.path.to_path_buf(),
+            verdict: Verdict::Verified,
+            findings: Vec::new(),
+            proof,
+            files: self.files,
+            covered_size: None,
+            witnessed_size: None,
+            witnessed_at: None,
+            tail_lines: None,
+            tail_seconds: None,
+        };
+        if let Some(proof) = audit.proof.clone() {
+            self.judge_policy(&proof, &mut audit);
+            self.judge_rest(&proof);
+        }
+        self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.verdict));
+        audit.verdict = self.findings.first().map_or(Verdict::Verified, |finding| finding.verdict);
+        audit.findings = self.findings;
+        Ok(audit)
+    }
+
+    /// Missing lines are a fault unless the log itself declares them pruned.
+    fn judge_missing(&mut self) {
+        let pruned: Vec<PrunedFile> = self.check.found.pruned.clone();
+        for (first, last, path) in std::mem::take(&mut self.missing) {
+            let mut next = first;
+            for file in &pruned {
+                if file.first <= next && next <= file.last {
+                    next = file.last + 1;
+                }
+            }
+            if next <= last {
+                let text = format!("the file with sequence {next} to {last} is missing and was not declared as pruned");
+                let finding = self.find(Verdict::SegmentMissing, "OBS405", text);
+                (finding.first, finding.last, finding.path) = (Some(next), Some(last), path);
+            }
+        }
+    }
+
+    fn judge_chainstate(&mut self, proof: &ChainProof) {
+        let Ok(bytes) = RealFs.read(&names::chainstate(self.path), MAX_SIDECAR_BYTES) else { return };
+        // Without the epoch's key a signed one cannot be checked; the writer does so when it opens the log.
+        let Ok(state) = Chainstate::parse(&bytes, None) else { return };
+        let known = state.state.tree.size();
+        if state.log == proof.log && known > proof.size && state.durable > proof.bytes {
+            let text = format!("its chainstate knows {known} lines on disk, the log has {}", proof.size);
+            let finding = self.find(Verdict::Tampered, "OBS406", text);
+            (finding.first, finding.last) = (Some(proof.size), Some(known - 1));
+        }
+    }
+
+    /// Hold the log against every signed statement that is known of it.
+    fn judge_notes(&mut self, proof: &ChainProof) {
+        let signer = self.signer();
+        for known in self.known.clone() {
+            let stated = &known.checkpoint;
+            if stated.origin != proof.origin {
+                continue;
+            }
+            if let Some(signer) = &signer {
+                if let Err(error) = Known::read(&known.note, Some(signer), known.source) {
+                    let text = format!("a checkpoint {} is not signed by the log: {error}", known.source);
+                    self.find(Verdict::Tampered, "OBS402", text);
+                    continue;
+                }
+            }
+            let here = self.check.watched.get(&stated.size).copied();
+            let finding = if stated.size > proof.size {
+                let text = format!("a checkpoint {} has {} lines, the log has {}", known.source, stated.size, proof.size);
+                let finding = self.find(Verdict::Rollback, "OBS406", text);
+                (finding.first, finding.last) = (Some(proof.size), Some(stated.size - 1));
+                finding
+            } else if here.is_some_and(|root| root != stated.root) {
+                let text = format!("a checkpoint {} of {} lines has another root than the log", known.source, stated.size);
+                let finding = self.find(Verdict::Fork, "OBS401", text);
+                finding.last = Some(stated.size.saturating_sub(1));
+                finding
+            } else {
+                continue;
+            };
+            finding.evidence.push(known.note.clone());
+        }
+    }
+
+    fn judge_policy(&mut self, proof: &ChainProof, audit: &mut Audit) {
+        let policy = self.policy;
+        let mut refuse = |text: String| {
+            self.find(Verdict::PolicyDowngrade, "OBS402", text);
+        };
+        if policy.text.origin.as_ref().is_some_and(|origin| *origin != proof.origin) {
+            refuse(format!("the policy is for another log; this one is {}", proof.origin));
+        }
+        if policy.text.require_hmac && !(proof.signed && proof.key_checked) {
+            let lack = if proof.signed { "the key is not at hand" } else { "the log is unsigned" };
+            refuse(format!("the policy wants an HMAC on every line; {lack}"));
+        }
+        let trusted = |signer: &VerifierKey| policy.signers.is_empty() || policy.signers.contains(signer);
+        let signer = self.signer().filter(trusted);
+        if !policy.signers.is_empty() && signer.is_none() {
+            self.find(Verdict::PolicyDowngrade, "OBS402", "no signer that the policy trusts signs this log".to_owned());
+        }
+        let sealed = self.check.found.last_checkpoint.clone().map(|checkpoint| checkpoint.note);
+        let witnessed = self.check.found.witnessed.clone();
+        let notes = self.known.iter().map(|known| known.note.clone()).chain(sealed).chain(witnessed);
+        let (mut signed_size, mut witnessed) = (None, None);
+        for note in notes {
+            let Ok(known) = Known::read(&note, signer.as_ref(), "") else { continue };
+            let fits = known.checkpoint.size <= proof.size && known.checkpoint.origin == proof.origin;
+            if signer.is_none() || !fits {
+                continue;
+            }
+            signed_size = signed_size.max(Some(known.checkpoint.size));
+            let cosigned = Note::parse(&note).ok().and_then(|note| policy.witnessed_at(&note));
+            witnessed = witnessed.max(cosigned.map(|at| (known.checkpoint.size, at)));
+        }
+        audit.witnessed_size = witnessed.map(|(size, _)| size);
+        audit.witnessed_at = witnessed.map(|(_, at)| at);
+        let wanted = !policy.witnesses.is_empty() || !policy.signers.is_empty();
+        audit.covered_size = if policy.witnesses.is_empty() { signed_size } else { audit.witnessed_size };
+        let Some(covered) = audit.covered_size else {
+            if wanted {
+                let text = "no checkpoint carries the signatures that the policy wants".to_owned();
+                self.find(Verdict::PolicyDowngrade, "OBS402", text);
+            }
+            return;
+        };
+        self.judge_tail(proof, audit, covered, wanted);
+    }
+
+    /// Lines after the last covered one: a closing checkpoint and its `end` are never more than a few.
+    fn judge_tail(&mut self, proof: &ChainProof, audit: &mut Audit, covered: u64, wanted: bool) {
+        let tail = proof.size.saturating_sub(covered);
+        audit.tail_lines = Some(tail);
+        let now = self.check.found.last_stamp.as_ref().map(|stamp| stamp.wall_ns / 1_000_000_000);
+        audit.tail_seconds = audit.witnessed_at.and_then(|at| now.map(|now| now.saturating_sub(at)));
+        let own_records = self.check.found.lines_since_event >= tail && proof.closed;
+        if self.policy.text.max_tail.is_some_and(|most| tail > most) {
+            let text = format!("{tail} lines follow the last covered one, more than the policy allows");
+            let finding = self.find(Verdict::PolicyDowngrade, "OBS402", text);
+            (finding.first, finding.last) = (Some(covered), Some(proof.last_sequence));
+        } else if wanted && tail > 0 && !own_records {
+            let seconds = audit.tail_seconds.map(|s| format!(", {s} s")).unwrap_or_default();
+            let text = format!("verified to sequence {}; {tail} lines{seconds} are not covered yet", covered.saturating_sub(1));
+            let finding = self.find(Verdict::VerifiedTo, "OBS000", text);
+            (finding.first, finding.last) = (Some(covered), Some(proof.last_sequence));
+        }
+    }
+
+    fn judge_rest(&mut self, proof: &ChainProof) {
+        if self.policy.text.min_size.is_some_and(|least| proof.size < least) {
+            let least = self.policy.text.min_size.unwrap_or(0);
+            let text = format!("the policy wants {least} lines, the log has {}", proof.size);
+            let finding = self.find(Verdict::Rollback, "OBS406", text);
+            (finding.first, finding.last) = (Some(proof.size), Some(least - 1));
+        }
+        let damage = match proof.tail {
+            Tail::Whole => None,
+            Tail::Torn { offset, bytes } => Some((Verdict::TornTail, "torn line", offset, bytes)),
+            Tail::Zeroed { offset, bytes } => Some((Verdict::ZeroedTail, "run of zeros", offset, bytes)),
+        };
+        if let Some((verdict, what, offset, bytes)) = damage {
+            let text = format!("the file ends in a {what} of {bytes} bytes: damage by a crash, not tampering");
+            let finding = self.find(verdict, "OBS500", text);
+            (finding.offset, finding.first) = (Some(offset), Some(proof.size));
+        }
+        if proof.dropped > 0 {
+            let text = format!("the log declares {} events lost before sealing", proof.dropped);
+            self.find(Verdict::DeclaredLoss, "OBS000", text);
+        }
+        for step in proof.clock.iter().filter(|step| !step.declared) {
+            let text = if step.step_ns == i64::MIN {
+                "boot time runs backwards within one boot".to_owned()
+            } else {
+                format!("the wall clock steps by {} ms and no clock record declares it", step.step_ns / 1_000_000)
+            };
+            let finding = self.find(Verdict::ClockAnomaly, "OBS407", text);
+            finding.first = Some(step.sequence);
+        }
+    }
+}
+
+fn clone_format(error: &EvidenceError) -> EvidenceError {
+    match error {
+        EvidenceError::Format { path, offset, cause } => {
+            EvidenceError::Format { path: path.clone(), offset: *offset, cause: cause.clone() }
+        }
+        other => EvidenceError::Format { path: PathBuf::new(), offset: 0, cause: other.to_string() },
+    }
+}
+
+/// The sequence that a file's first line states.
+fn first_seq(file: &LogFile) -> Option<u64> {
+    let mut line = Vec::new();
+    let limit = crate::line::MAX_LINE_BYTES as u64 + 1;
+    BufReader::new(file.open().ok()?.take(limit)).read_until(b'\n', &mut line).ok()?;
+    let line = line.strip_suffix(b"\n")?;
+    parse(line).ok().map(|parsed| parsed.seq)
+}
+
+/// How far a fault reaches: the last line that does not follow from what stands before it.
+fn last_bad(file: &LogFile, offset: u64, sequence: u64) -> Option<u64> {
+    let mut input = BufReader::new(file.open().ok()?);
+    std::io::copy(&mut input.by_ref().take(offset), &mut std::io::sink()).ok()?;
+    let (mut line, mut last, mut before) = (Vec::new(), sequence, None);
+    let limit = crate::line::MAX_LINE_BYTES as u64 + 2;
+    loop {
+        line.clear();
+        if input.by_ref().take(limit).read_until(b'\n', &mut line).ok()? == 0 {
+            return Some(last);
+        }
+        let Some(whole) = line.strip_suffix(b"\n") else { return Some(last) };
+        let follows = parse(whole).ok().and_then(|parsed| {
+            let (seq, prev) = before?;
+            let signed = parsed.hmac.is_some();
+            crate::chain::check_links(seq, &prev, whole, &parsed, signed, None).ok()
+        });
+        if follows.is_none() {
+            last = parse(whole).map_or(last, |parsed| parsed.seq.max(last));
+        }
+        before = parse(whole).ok().and_then(|parsed| Some((parsed.seq.checked_add(1)?, parsed.chain_bytes()?)));
+    }
+}
+
+/// A proof of one line, made from the log's files: its text, and the line's bytes.
+///
+/// # Errors
+/// `Format` when the log holds no such line, no checkpoint that covers it, or lines before it that the proof needs are
+/// gone; a finding when the log does not hold.
+pub fn prove(path: &Path, sequence: u64, key: Option<&SecretKey>) -> Result<(crate::RecordProof, Vec<u8>), EvidenceError> {
+    let refuse = |cause: String| EvidenceError::Format { path: path.to_path_buf(), offset: 0, cause };
+    let files = of_log(path)?;
+    let policy = Policy::default();
+    let mut first = Run::new(path, key, &policy, 1);
+    first.collect_known();
+    let signer = |run: &Run<'_>| run.signer().ok_or_else(|| refuse("the log signs no checkpoints".to_owned()));
+    let plain = || files.iter().filter(|file| file.form != Form::Missing);
+    for file in plain() {
+        first.bridge(file)?;
+        first.check.next_file(&file.path);
+        let input = file.open().map_err(|error| EvidenceError::io(&file.path, "open", error))?;
+        first.check.run(input, 1)?;
+    }
+    let key_of_log = signer(&first)?;
+    let sealed = first.check.found.last_checkpoint.as_ref().map(|checkpoint| checkpoint.note.clone());
+    let notes = first.known.iter().map(|known| known.note.clone()).chain(first.check.found.witnessed.clone()).chain(sealed);
+    let best = notes
+        .filter_map(|note| Known::read(&note, Some(&key_of_log), "").ok())
+        .filter(|known| known.checkpoint.size <= first.check.chain.next_seq() && known.checkpoint.size > sequence)
+        .max_by_key(|known| (known.note.lines().count(), known.checkpoint.size))
+        .ok_or_else(|| refuse(format!("no checkpoint covers sequence {sequence} yet")))?;
+    let mut second = Run::new(path, key, &policy, 1);
+    second.check.prover = Some(crate::proof::Prover::inclusion(sequence, best.checkpoint.size));
+    for file in plain() {
+        let prover = second.check.prover.take();
+        second.bridge(file)?;
+        second.check.prover = prover;
+        second.check.next_file(&file.path);
+        let input = file.open().map_err(|error| EvidenceError::io(&file.path, "open", error))?;
+        second.check.run(input, 1)?;
+    }
+    let prover = second.check.prover.unwrap_or_else(|| crate::proof::Prover::inclusion(0, 0));
+    match (prover.hashes, prover.line) {
+        (Some(hashes), Some(line)) => Ok((crate::RecordProof { index: sequence, hashes, checkpoint: best.note }, line)),
+        _ => Err(refuse(format!("sequence {sequence} is not in the files at hand"))),
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Which files belong to one log: the live one, rotated ones, compressed ones, their manifests.
+
+use crate::error::EvidenceError;
+use crate::names;
+use crate::sidecar::{Manifest, MAX_SIDECAR_BYTES};
+use crate::vfs::{open_for_reading, RealFs, Vfs};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// One file of a log.
+#[derive(Clone, Debug)]
+pub(crate) struct LogFile {
+    /// Its path, or where it should be.
+    pub(crate) path: PathBuf,
+    /// First sequence that its name states; None for the live file.
+    pub(crate) rotated: Option<u64>,
+    /// What lies there.
+    pub(crate) form: Form,
+    /// Its manifest's bytes.
+    pub(crate) manifest: Option<Vec<u8>>,
+}
+
+/// In which form a file is at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Plain,
+    Compressed,
+    Missing,
+}
+
+impl LogFile {
+    /// The file's lines, decompressed.
+    pub(crate) fn open(&self) -> io::Result<Box<dyn Read>> {
+        match self.form {
+            Form::Compressed => {
+                let file = open_for_reading(&names::beside(&self.path, names::COMPRESSED))?;
+                Ok(Box::new(zstd::stream::read::Decoder::new(file)?))
+            }
+            Form::Plain | Form::Missing => Ok(Box::new(open_for_reading(&self.path)?)),
+        }
+    }
+
+    pub(crate) fn parsed_manifest(&self) -> Option<Manifest> {
+        self.manifest.as_deref().and_then(Manifest::parse)
+    }
+}
+
+/// All files of the log whose live file is `path`, oldest first, the live one last.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub(crate) fn of_log(path: &Path) -> Result<Vec<LogFile>, EvidenceError> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let log = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let names = RealFs.list(directory).map_err(|error| EvidenceError::io(directory, "list", error))?;
+    let mut rotated: BTreeMap<(u64, String), Form> = BTreeMap::new();
+    for name in &names {
+        let (plain, form) = match (name.strip_suffix(names::COMPRESSED), name.strip_suffix(names::MANIFEST)) {
+            (Some(plain), _) => (plain, Form::Compressed),
+            (_, Some(plain)) => (plain, Form::Missing),
+            _ => (name.as_str(), Form::Plain),
+        };
+        let Some(first) = names::first_sequence(&log, plain) else { continue };
+        let entry = rotated.entry((first, plain.to_owned())).or_insert(form);
+        // A crash between compressing and removing leaves both: the plain one is the original.
+        if *entry == Form::Missing || form == Form::Plain {
+            *entry = form;
+        }
+    }
+    let read = |path: &Path| RealFs.read(&names::beside(path, names::MANIFEST), MAX_SIDECAR_BYTES).ok();
+    let mut files: Vec<LogFile> = Vec::new();
+    for ((first, name), form) in rotated {
+        let path = directory.join(name);
+        files.push(LogFile { manifest: read(&path), path, rotated: Some(first), form });
+    }
+    let form = if names.contains(&log) { Form::Plain } else { Form::Missing };
+    files.push(LogFile { path: path.to_path_buf(), rotated: None, form, manifest: None });
+    Ok(files)
+}
+
+/// The live files of all logs in a directory, by name.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn logs_in(directory: &Path) -> Result<Vec<PathBuf>, EvidenceError> {
+    let names = RealFs.list(directory).map_err(|error| EvidenceError::io(directory, "list", error))?;
+    let mut logs = BTreeSet::new();
+    for name in &names {
+        let plain = name.trim_end_matches(names::COMPRESSED).trim_end_matches(names::MANIFEST);
+        if let Some(log) = names::log_of(plain) {
+            logs.insert(log.to_owned());
+        } else if looks_like_log(&directory.join(name)) {
+            logs.insert(name.clone());
+        }
+    }
+    Ok(logs.into_iter().map(|name| directory.join(name)).collect())
+}
+
+fn looks_like_log(path: &Path) -> bool {
+    const START: &[u8] = b"{\"seq\":";
+    let mut start = [0; START.len()];
+    let hidden = path.extension().is_some_and(|e| e == "next" || e == "tmp");
+    !hidden && open_for_reading(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok() && start == START)
+}
