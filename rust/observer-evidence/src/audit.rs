@@ -290,7 +290,11 @@ impl<'a> Run<'a> {
             (Some(_), None) => Some("its manifest is malformed".to_owned()),
             (Some(bytes), Some(manifest)) => {
                 self.previous_manifest = Some(to_hex(&sha256(bytes)));
-                if self.broken { None } else { self.manifest_fault(file, &manifest) }
+                if self.broken {
+                    None
+                } else {
+                    self.manifest_fault(file, &manifest)
+                }
             }
         };
         if let Some(cause) = cause {

@@ -129,10 +129,7 @@ impl LogCheck {
         while end.is_none() || !ready.is_empty() {
             let (mut jobs, mut broken) = (Vec::new(), None);
             while end.is_none() && jobs.len() < threads.max(1) {
-                match scanner
-                    .next_block()
-                    .map_err(|error| EvidenceError::io(&self.path, "read", error))?
-                {
+                match scanner.next_block().map_err(|error| EvidenceError::io(&self.path, "read", error))? {
                     Raw::Block(block) => jobs.push(self.job(block, &mut lead)?),
                     Raw::TooLong(_) => end = Some(Err("longer than a line may be")),
                     Raw::End(tail) => end = Some(Ok(tail)),
@@ -140,13 +137,8 @@ impl LogCheck {
             }
             let next = std::thread::scope(|scope| {
                 let many = threads > 1;
-                let running: Vec<_> = if many {
-                    jobs.drain(..)
-                        .map(|job| scope.spawn(move || job.run()))
-                        .collect()
-                } else {
-                    Vec::new()
-                };
+                let running: Vec<_> =
+                    if many { jobs.drain(..).map(|job| scope.spawn(move || job.run())).collect() } else { Vec::new() };
                 for checked in ready.drain(..) {
                     if let Err(error) = self.merge(checked) {
                         broken = Some(error);
@@ -154,9 +146,7 @@ impl LogCheck {
                     }
                 }
                 let inline = jobs.into_iter().map(Job::run);
-                inline
-                    .chain(running.into_iter().filter_map(|thread| thread.join().ok()))
-                    .collect()
+                inline.chain(running.into_iter().filter_map(|thread| thread.join().ok())).collect()
             });
             if let Some(error) = broken {
                 return Err(error);
@@ -175,62 +165,23 @@ impl LogCheck {
         if lead.is_none() {
             let line = &block.bytes[..memchr::memchr(b'\n', &block.bytes).unwrap_or(0)];
             self.read_first(line)?;
-            *lead = Some(Lead {
-                seq: self.chain.next_seq(),
-                prev: self.chain.head,
-                epoch: self.epoch,
-            });
+            *lead = Some(Lead { seq: self.chain.next_seq(), prev: self.chain.head, epoch: self.epoch });
         }
-        let here = lead.clone().unwrap_or(Lead {
-            seq: 0,
-            prev: [0; 32],
-            epoch: 0,
-        });
+        let here = lead.clone().unwrap_or(Lead { seq: 0, prev: [0; 32], epoch: 0 });
         let epochs = memchr::memmem::find_iter(&block.bytes, b"\"kind\":\"epoch\"").count();
-        let keys = self
-            .ring
-            .as_mut()
-            .map(|ring| ring.from(here.epoch, epochs + 1))
-            .unwrap_or_default();
+        let keys = self.ring.as_mut().map(|ring| ring.from(here.epoch, epochs + 1)).unwrap_or_default();
         if let Ok(last) = parse(block.last_line()) {
-            let (seq, prev) = (
-                last.seq.saturating_add(1),
-                last.chain_bytes().unwrap_or_default(),
-            );
+            let (seq, prev) = (last.seq.saturating_add(1), last.chain_bytes().unwrap_or_default());
             // A line that only looks like an epoch record has broken the chain or is an event; count what really is one.
-            let real = if epochs == 0 {
-                0
-            } else {
-                count_epochs(&block.bytes)
-            };
-            *lead = Some(Lead {
-                seq,
-                prev,
-                epoch: here.epoch + real,
-            });
+            let real = if epochs == 0 { 0 } else { count_epochs(&block.bytes) };
+            *lead = Some(Lead { seq, prev, epoch: here.epoch + real });
         }
-        let signed = self
-            .begin
-            .as_ref()
-            .is_some_and(|begin| begin.hmac.is_some());
-        Ok(Job {
-            block,
-            first_seq: here.seq,
-            prev: here.prev,
-            signed,
-            keys,
-        })
+        let signed = self.begin.as_ref().is_some_and(|begin| begin.hmac.is_some());
+        Ok(Job { block, first_seq: here.seq, prev: here.prev, signed, keys })
     }
 
     fn merge(&mut self, checked: Checked) -> Result<(), EvidenceError> {
-        let Checked {
-            block,
-            leaves,
-            kinds,
-            head,
-            good_bytes,
-            fault,
-        } = checked;
+        let Checked { block, leaves, kinds, head, good_bytes, fault } = checked;
         let mut kinds = kinds.into_iter().peekable();
         self.settled = false;
         for (index, leaf) in leaves.into_iter().enumerate() {
@@ -272,12 +223,7 @@ impl LogCheck {
             self.chain = start;
             self.adopt(&header)?;
             self.begin = Some(header.clone());
-        } else if self.chain != start
-            || self
-                .begin
-                .as_ref()
-                .is_some_and(|begin| begin.log != header.log)
-        {
+        } else if self.chain != start || self.begin.as_ref().is_some_and(|begin| begin.log != header.log) {
             return Err(self.broken("the file does not continue the one before"));
         }
         self.match_key(&header)?;
@@ -290,26 +236,18 @@ impl LogCheck {
         if !matches!(parsed.kind, Some(records::BEGIN | records::SEGMENT)) {
             return Err(self.foreign("the first line is not a begin or segment record"));
         }
-        let value: serde_json::Value = serde_json::from_slice(parsed.event)
-            .map_err(|_| self.foreign("its first record is malformed"))?;
+        let value: serde_json::Value =
+            serde_json::from_slice(parsed.event).map_err(|_| self.foreign("its first record is malformed"))?;
         if value.get("format").and_then(|format| format.as_str()) != Some(FORMAT) {
             return Err(self.foreign("another format's name"));
         }
         match value.get("version").and_then(serde_json::Value::as_u64) {
             Some(1..=VERSION) => {}
-            Some(version) if version > 0 => {
-                return Err(EvidenceError::Newer {
-                    path: self.path.clone(),
-                    version,
-                })
-            }
+            Some(version) if version > 0 => return Err(EvidenceError::Newer { path: self.path.clone(), version }),
             _ => return Err(self.foreign("no version")),
         }
-        let header: Begin = serde_json::from_value(value)
-            .map_err(|_| self.foreign("its first record is malformed"))?;
-        if header.start.is_some() != (parsed.kind == Some(records::SEGMENT))
-            || log_id(&header.log).is_none()
-        {
+        let header: Begin = serde_json::from_value(value).map_err(|_| self.foreign("its first record is malformed"))?;
+        if header.start.is_some() != (parsed.kind == Some(records::SEGMENT)) || log_id(&header.log).is_none() {
             return Err(self.foreign("its first record is malformed"));
         }
         Ok(header)
@@ -319,11 +257,7 @@ impl LogCheck {
         let Some(start) = &header.start else {
             return Ok(ChainState::default());
         };
-        let nodes: Option<Vec<_>> = start
-            .frontier
-            .iter()
-            .map(|node| from_hex(node.as_bytes()))
-            .collect();
+        let nodes: Option<Vec<_>> = start.frontier.iter().map(|node| from_hex(node.as_bytes())).collect();
         let tree = nodes.and_then(|nodes| Frontier::from_parts(start.size, nodes));
         match (from_hex(start.chain.as_bytes()), tree) {
             (Some(head), Some(tree)) => Ok(ChainState { head, tree }),
@@ -334,16 +268,13 @@ impl LogCheck {
     /// Take over the keys that a log's first line names.
     fn adopt(&mut self, header: &Begin) -> Result<(), EvidenceError> {
         if let Some(signer) = &header.signer {
-            let key = VerifierKey::parse(signer)
-                .map_err(|error| self.foreign(&format!("its signer: {error}")))?;
+            let key = VerifierKey::parse(signer).map_err(|error| self.foreign(&format!("its signer: {error}")))?;
             self.signer = Some(key);
         }
         if self.epoch > MAX_EPOCH || self.epoch > self.chain.next_seq() {
             return Err(self.foreign("its key epoch is out of range"));
         }
-        if let (Some(key), Some(log), true) =
-            (&self.key, log_id(&header.log), header.hmac.is_some())
-        {
+        if let (Some(key), Some(log), true) = (&self.key, log_id(&header.log), header.hmac.is_some()) {
             self.ring = KeyRing::new(key, log, self.epoch);
         }
         Ok(())
@@ -351,10 +282,7 @@ impl LogCheck {
 
     fn match_key(&mut self, header: &Begin) -> Result<(), EvidenceError> {
         let epoch = self.epoch;
-        let mine = self
-            .ring
-            .as_mut()
-            .and_then(|ring| ring.from(epoch, 1).pop());
+        let mine = self.ring.as_mut().and_then(|ring| ring.from(epoch, 1).pop());
         let (fault, cause) = match (&self.key, &header.hmac, mine) {
             (Some(_), None, _) => (MacFault::Unsigned, "the log is unsigned, but a key was given".to_owned()),
             (Some(_), Some(info), Some(key)) if key.id != info.key || epoch != info.epoch => {
@@ -373,13 +301,10 @@ impl LogCheck {
         let malformed = "a malformed record of the writer's own";
         let first = self.file_lines == 0;
         match line.kind.as_str() {
-            records::BEGIN | records::SEGMENT if !first => {
-                return Err(self.broken("a first line in the middle"))
-            }
+            records::BEGIN | records::SEGMENT if !first => return Err(self.broken("a first line in the middle")),
             records::END => {
                 let end: records::End = self.parsed(event, malformed)?;
-                if end.size != self.chain.next_seq() || end.root != to_hex(&self.chain.tree.root())
-                {
+                if end.size != self.chain.next_seq() || end.root != to_hex(&self.chain.tree.root()) {
                     return Err(self.broken("the end record states another size or root"));
                 }
             }
@@ -397,11 +322,7 @@ impl LogCheck {
         Ok(())
     }
 
-    fn parsed<T: serde::de::DeserializeOwned>(
-        &self,
-        event: &[u8],
-        cause: &str,
-    ) -> Result<T, EvidenceError> {
+    fn parsed<T: serde::de::DeserializeOwned>(&self, event: &[u8], cause: &str) -> Result<T, EvidenceError> {
         serde_json::from_slice(event).map_err(|_| self.broken(cause))
     }
 
@@ -414,22 +335,15 @@ impl LogCheck {
             }
             records::LOSS => {
                 let loss: Option<records::Loss> = serde_json::from_slice(event).ok();
-                found.dropped = found
-                    .dropped
-                    .saturating_add(loss.map_or(0, |loss| loss.dropped));
+                found.dropped = found.dropped.saturating_add(loss.map_or(0, |loss| loss.dropped));
             }
             records::PRUNE => {
                 let prune: Option<records::Prune> = serde_json::from_slice(event).ok();
-                found
-                    .pruned
-                    .extend(prune.into_iter().flat_map(|prune| prune.removed));
+                found.pruned.extend(prune.into_iter().flat_map(|prune| prune.removed));
             }
             records::WITNESS => {
                 let answer: Option<records::WitnessRecord> = serde_json::from_slice(event).ok();
-                found.witnessed = answer
-                    .filter(|a| a.refusal.is_none())
-                    .map(|a| a.note)
-                    .or(found.witnessed.take());
+                found.witnessed = answer.filter(|a| a.refusal.is_none()).map(|a| a.note).or(found.witnessed.take());
             }
             records::REPAIR => found.repairs += 1,
             _ => {}
@@ -440,46 +354,31 @@ impl LogCheck {
         let Ok(stamp) = serde_json::from_slice::<Stamp>(event) else {
             return;
         };
-        let step = self
-            .found
-            .last_stamp
-            .as_ref()
-            .and_then(|before| before.step_to(&stamp));
+        let step = self.found.last_stamp.as_ref().and_then(|before| before.step_to(&stamp));
         if let Some(step_ns) = step {
             let (sequence, declared) = (self.chain.next_seq(), kind == records::CLOCK);
-            self.found.clock.push(ClockStep {
-                sequence,
-                step_ns,
-                declared,
-            });
+            self.found.clock.push(ClockStep { sequence, step_ns, declared });
         }
         self.found.last_stamp = Some(stamp);
     }
 
     fn checkpoint(&mut self, note: String) -> Result<(), EvidenceError> {
-        let parsed =
-            Note::parse(&note).map_err(|error| self.broken(&format!("its checkpoint: {error}")))?;
-        let stated = Checkpoint::parse(parsed.text)
-            .map_err(|error| self.broken(&format!("its checkpoint: {error}")))?;
+        let parsed = Note::parse(&note).map_err(|error| self.broken(&format!("its checkpoint: {error}")))?;
+        let stated = Checkpoint::parse(parsed.text).map_err(|error| self.broken(&format!("its checkpoint: {error}")))?;
         let origin = self.begin.as_ref().map(|begin| begin.origin.as_str());
         let right = stated.size == self.chain.next_seq() && stated.root == self.chain.tree.root();
         if !right || Some(stated.origin.as_str()) != origin {
             return Err(self.broken("the checkpoint states another origin, size or root"));
         }
         if let Some(signer) = &self.signer {
-            signer
-                .verify(&parsed)
-                .map_err(|error| EvidenceError::MacMismatch {
-                    fault: MacFault::Forged,
-                    place: self.place(),
-                    cause: format!("its checkpoint: {error}"),
-                })?;
+            signer.verify(&parsed).map_err(|error| EvidenceError::MacMismatch {
+                fault: MacFault::Forged,
+                place: self.place(),
+                cause: format!("its checkpoint: {error}"),
+            })?;
         }
         self.found.checkpoints += 1;
-        self.found.last_checkpoint = Some(SealedCheckpoint {
-            size: stated.size,
-            note,
-        });
+        self.found.last_checkpoint = Some(SealedCheckpoint { size: stated.size, note });
         Ok(())
     }
 
@@ -490,18 +389,11 @@ impl LogCheck {
         }
         self.key_id = Some(record.key.clone());
         let epoch = self.epoch;
-        let key = self
-            .ring
-            .as_mut()
-            .and_then(|ring| ring.from(epoch, 1).pop());
+        let key = self.ring.as_mut().and_then(|ring| ring.from(epoch, 1).pop());
         match key {
             Some(key) if key.id != record.key => {
                 let cause = "the epoch record names another key".to_owned();
-                Err(EvidenceError::MacMismatch {
-                    fault: MacFault::Forged,
-                    place: self.place(),
-                    cause,
-                })
+                Err(EvidenceError::MacMismatch { fault: MacFault::Forged, place: self.place(), cause })
             }
             _ => Ok(()),
         }
@@ -509,30 +401,18 @@ impl LogCheck {
 
     /// The next line's place.
     pub(crate) fn place(&self) -> Place {
-        Place {
-            path: self.path.clone(),
-            line: self.file_lines + 1,
-            offset: self.bytes,
-            sequence: self.chain.next_seq(),
-        }
+        Place { path: self.path.clone(), line: self.file_lines + 1, offset: self.bytes, sequence: self.chain.next_seq() }
     }
 
     pub(crate) fn foreign(&self, cause: &str) -> EvidenceError {
-        EvidenceError::Format {
-            path: self.path.clone(),
-            offset: 0,
-            cause: format!("not a sealed log: {cause}"),
-        }
+        EvidenceError::Format { path: self.path.clone(), offset: 0, cause: format!("not a sealed log: {cause}") }
     }
 
     fn broken(&self, cause: &str) -> EvidenceError {
         if self.begin.is_none() {
             return self.foreign(cause);
         }
-        EvidenceError::ChainBroken {
-            place: self.place(),
-            cause: cause.to_owned(),
-        }
+        EvidenceError::ChainBroken { place: self.place(), cause: cause.to_owned() }
     }
 
     fn fault(&self, fault: LineFault) -> EvidenceError {
@@ -542,21 +422,14 @@ impl LogCheck {
             EvidenceError::MacMismatch { fault, place, cause }
         };
         match fault {
-            LineFault::Malformed(cause) => {
-                self.broken(&format!("not a line of this format: {cause}"))
-            }
+            LineFault::Malformed(cause) => self.broken(&format!("not a line of this format: {cause}")),
             LineFault::Rule(cause, at) => EvidenceError::Format {
                 path: self.path.clone(),
                 offset: place.offset,
-                cause: format!(
-                    "sealed event at sequence {} breaks a rule: {cause}, its byte {at}",
-                    place.sequence
-                ),
+                cause: format!("sealed event at sequence {} breaks a rule: {cause}, its byte {at}", place.sequence),
             },
             LineFault::Link(Fault::Sequence(found)) => EvidenceError::SequenceGap { place, found },
-            LineFault::Link(Fault::Chain) => {
-                self.broken("the line or the one before it is not what was sealed")
-            }
+            LineFault::Link(Fault::Chain) => self.broken("the line or the one before it is not what was sealed"),
             LineFault::Link(Fault::Mac) => {
                 mac(MacFault::Forged, "the chain holds but the HMAC does not: rewritten without the key")
             }
@@ -569,15 +442,11 @@ impl LogCheck {
 /// The 16 bytes that a log's id spells.
 pub(crate) fn log_id(text: &str) -> Option<[u8; 16]> {
     let padded = format!("{text}{}", "0".repeat(32));
-    let digest = (text.len() == 32)
-        .then(|| from_hex(padded.as_bytes()))
-        .flatten()?;
+    let digest = (text.len() == 32).then(|| from_hex(padded.as_bytes())).flatten()?;
     digest[..16].try_into().ok()
 }
 
 fn count_epochs(bytes: &[u8]) -> u64 {
     let lines = bytes.split(|&b| b == b'\n');
-    lines
-        .filter(|line| parse(line).is_ok_and(|parsed| parsed.kind == Some(records::EPOCH)))
-        .count() as u64
+    lines.filter(|line| parse(line).is_ok_and(|parsed| parsed.kind == Some(records::EPOCH))).count() as u64
 }

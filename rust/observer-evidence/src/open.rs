@@ -27,30 +27,18 @@ impl LogWriter {
     /// Seal the first line of a new log into an empty file.
     pub(crate) fn start(file: Appender, options: WriterOptions) -> Result<Self, EvidenceError> {
         let mut id = [0_u8; 16];
-        getrandom::fill(&mut id)
-            .map_err(|error| EvidenceError::io(&file.path, "name", io::Error::other(error)))?;
+        getrandom::fill(&mut id).map_err(|error| EvidenceError::io(&file.path, "name", io::Error::other(error)))?;
         let log = to_hex(&id);
         let named = !options.origin.is_empty();
-        let origin = if named {
-            options.origin.clone()
-        } else {
-            format!("observer.local/log/{log}")
-        };
-        let key = options
-            .hmac_key
-            .clone()
-            .map(|secret| WriterKey::new(secret, 0))
-            .transpose()?;
+        let origin = if named { options.origin.clone() } else { format!("observer.local/log/{log}") };
+        let key = options.hmac_key.clone().map(|secret| WriterKey::new(secret, 0)).transpose()?;
         let signer = signer(&origin, &options)?;
         let begin = Begin {
             format: records::FORMAT.to_owned(),
             version: records::VERSION,
             log,
             origin,
-            hmac: key.as_ref().map(|key| HmacInfo {
-                key: key.secret.id(),
-                epoch: 0,
-            }),
+            hmac: key.as_ref().map(|key| HmacInfo { key: key.secret.id(), epoch: 0 }),
             signer: signer.as_ref().map(NoteSigner::verifier_key),
             start: None,
             stamp: (options.clock)(),
@@ -84,19 +72,7 @@ impl LogWriter {
         };
         let path = file.path.clone();
         let (key, signer, last_stamp) = (None, None, None);
-        Self {
-            path,
-            options,
-            file,
-            chain,
-            begin,
-            key,
-            signer,
-            segment,
-            segment_first,
-            cadence,
-            last_stamp,
-        }
+        Self { path, options, file, chain, begin, key, signer, segment, segment_first, cadence, last_stamp }
     }
 
     /// Open a log to append: checks all of its newest file, cuts away what a crash left at its end, puts sidecars right,
@@ -107,10 +83,7 @@ impl LogWriter {
     /// signed and no key is given, or the other way round. `Refused` when another writer holds it or it is a link.
     pub fn open(path: &Path, options: WriterOptions) -> Result<Self, EvidenceError> {
         let mut repairs = finish_rotation(path, &options)?;
-        let handle = options
-            .fs
-            .open(path)
-            .map_err(|error| open_error(path, error))?;
+        let handle = options.fs.open(path).map_err(|error| open_error(path, error))?;
         let mut file = Appender::new(path, handle);
         let mut check = LogCheck::new(path, options.hmac_key.as_ref());
         let state = read_chainstate(path, &options);
@@ -129,10 +102,7 @@ impl LogWriter {
         writer.signer = signer(&writer.begin.origin, &writer.options)?;
         let named = writer.signer.as_ref().map(NoteSigner::verifier_key);
         if named != writer.begin.signer {
-            let cause = format!(
-                "{} was begun with another checkpoint key, or with none",
-                path.display()
-            );
+            let cause = format!("{} was begun with another checkpoint key, or with none", path.display());
             return Err(EvidenceError::KeyUnusable { cause });
         }
         writer.last_stamp.clone_from(&check.found.last_stamp);
@@ -140,29 +110,11 @@ impl LogWriter {
         Ok(writer)
     }
 
-    fn resume(
-        &mut self,
-        clean: bool,
-        damage: Option<Damage>,
-        repairs: Vec<Repair>,
-    ) -> Result<(), EvidenceError> {
+    fn resume(&mut self, clean: bool, damage: Option<Damage>, repairs: Vec<Repair>) -> Result<(), EvidenceError> {
         let stamp = self.stamp()?;
-        self.seal_record(
-            records::RESUME,
-            &Resume {
-                clean,
-                damage,
-                stamp: stamp.clone(),
-            },
-        )?;
+        self.seal_record(records::RESUME, &Resume { clean, damage, stamp: stamp.clone() })?;
         for repair in repairs {
-            self.seal_record(
-                records::REPAIR,
-                &Repair {
-                    stamp: stamp.clone(),
-                    ..repair
-                },
-            )?;
+            self.seal_record(records::REPAIR, &Repair { stamp: stamp.clone(), ..repair })?;
         }
         self.sync()?;
         self.write_sidecars(true);
@@ -171,22 +123,12 @@ impl LogWriter {
 }
 
 fn signer(origin: &str, options: &WriterOptions) -> Result<Option<NoteSigner>, EvidenceError> {
-    let made = options
-        .signing_seed
-        .as_ref()
-        .map(|seed| NoteSigner::new(origin, seed))
-        .transpose();
-    made.map_err(|error| EvidenceError::KeyUnusable {
-        cause: format!("origin {origin:?}: {error}"),
-    })
+    let made = options.signing_seed.as_ref().map(|seed| NoteSigner::new(origin, seed)).transpose();
+    made.map_err(|error| EvidenceError::KeyUnusable { cause: format!("origin {origin:?}: {error}") })
 }
 
 fn repair(what: &str, found: &str) -> Repair {
-    Repair {
-        what: what.to_owned(),
-        found: found.to_owned(),
-        stamp: crate::Stamp::default(),
-    }
+    Repair { what: what.to_owned(), found: found.to_owned(), stamp: crate::Stamp::default() }
 }
 
 /// Bring a change of files that a crash cut short to one of its two ends.
@@ -196,38 +138,22 @@ fn finish_rotation(path: &Path, options: &WriterOptions) -> Result<Vec<Repair>, 
         return Ok(Vec::new());
     }
     let directory = path.parent().unwrap_or(Path::new("."));
-    let names = fs
-        .list(directory)
-        .map_err(|error| EvidenceError::io(directory, "list", error))?;
-    let log = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let names = fs.list(directory).map_err(|error| EvidenceError::io(directory, "list", error))?;
+    let log = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let next = format!("{log}.next");
     let mut repairs = Vec::new();
     if names.contains(&next) {
         let next = directory.join(next);
-        let done = if names.contains(&log) {
-            fs.remove(&next)
-        } else {
-            fs.rename(&next, path)
-        };
+        let done = if names.contains(&log) { fs.remove(&next) } else { fs.rename(&next, path) };
         done.map_err(|error| EvidenceError::io(&next, "finish rotation of", error))?;
         repairs.push(repair("rotation", "cut short by a crash"));
     }
-    for name in names
-        .iter()
-        .filter_map(|name| name.strip_suffix(names::MANIFEST))
-    {
+    for name in names.iter().filter_map(|name| name.strip_suffix(names::MANIFEST)) {
         let orphan = names::first_sequence(&log, name).is_some()
-            && !names
-                .iter()
-                .any(|other| other == name || *other == format!("{name}{}", names::COMPRESSED));
+            && !names.iter().any(|other| other == name || *other == format!("{name}{}", names::COMPRESSED));
         let manifest = directory.join(format!("{name}{}", names::MANIFEST));
         if orphan && names.contains(&log) && describes_live_file(path, &manifest, options) {
-            fs.remove(&manifest)
-                .map_err(|error| EvidenceError::io(&manifest, "remove", error))?;
+            fs.remove(&manifest).map_err(|error| EvidenceError::io(&manifest, "remove", error))?;
             repairs.push(repair("manifest", "of a rotation that a crash cut short"));
         }
     }
@@ -262,45 +188,28 @@ fn read_chainstate(path: &Path, options: &WriterOptions) -> Result<Chainstate, &
     };
     // The epoch it states says which key signed it; a lie only makes the signature not fit.
     let text = String::from_utf8_lossy(&bytes);
-    let field = |name: &str| {
-        text.lines()
-            .find_map(|line| line.strip_prefix(name).map(str::to_owned))
-    };
-    let epoch: u64 = field("epoch ")
-        .and_then(|epoch| epoch.parse().ok())
-        .filter(|&epoch| epoch < 1 << 20)
-        .ok_or("malformed")?;
-    let log = field("log ")
-        .and_then(|log| log_id(&log))
-        .ok_or("malformed")?;
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name).map(str::to_owned));
+    let epoch: u64 = field("epoch ").and_then(|epoch| epoch.parse().ok()).filter(|&epoch| epoch < 1 << 20).ok_or("malformed")?;
+    let log = field("log ").and_then(|log| log_id(&log)).ok_or("malformed")?;
     let key = (0..epoch).fold(first.clone(), |key, _| key.next_epoch(&log));
     Chainstate::parse(&bytes, key.mac_key().as_ref())
 }
 
 /// A line that does not hold, beyond what is known to have reached the disk, is a write that did so in part.
-fn reordered(
-    outcome: Result<Tail, EvidenceError>,
-    check: &LogCheck,
-    state: Option<&Chainstate>,
-) -> Result<Tail, EvidenceError> {
+fn reordered(outcome: Result<Tail, EvidenceError>, check: &LogCheck, state: Option<&Chainstate>) -> Result<Tail, EvidenceError> {
     let error = match outcome {
         Ok(tail) => return Ok(tail),
         Err(error) => error,
     };
     let same_file = |state: &&Chainstate| {
         let header = check.header.as_ref();
-        let segment = header
-            .and_then(|header| header.start.as_ref())
-            .map_or(0, |start| start.segment);
+        let segment = header.and_then(|header| header.start.as_ref()).map_or(0, |start| start.segment);
         header.is_some_and(|header| header.log == state.log) && segment == state.segment
     };
     let durable = state.filter(same_file).map(|state| state.durable);
     match durable {
         Some(durable) if error.is_finding() && check.is_settled() && check.bytes >= durable => {
-            Ok(Tail::Torn {
-                offset: check.bytes,
-                bytes: u64::MAX,
-            })
+            Ok(Tail::Torn { offset: check.bytes, bytes: u64::MAX })
         }
         _ => Err(error),
     }
@@ -317,22 +226,15 @@ fn repair_tail(
     (file.length, file.durable) = (check.bytes, 0);
     let (class, offset) = match tail {
         Tail::Whole => return Ok(None),
-        Tail::Torn { offset: 0, .. } | Tail::Zeroed { offset: 0, .. } => {
-            (DamageClass::TornBegin, 0)
-        }
-        Tail::Torn {
-            offset,
-            bytes: u64::MAX,
-        } => (DamageClass::Reordered, offset),
+        Tail::Torn { offset: 0, .. } | Tail::Zeroed { offset: 0, .. } => (DamageClass::TornBegin, 0),
+        Tail::Torn { offset, bytes: u64::MAX } => (DamageClass::Reordered, offset),
         Tail::Torn { offset, .. } => (DamageClass::TornTail, offset),
         Tail::Zeroed { offset, .. } => (DamageClass::ZeroedTail, offset),
     };
     let (mut hasher, mut bytes, mut kept) = (sha2::Sha256::new(), 0, Vec::new());
     let (mut chunk, mut reader) = (vec![0; 64 * 1024], file.reader(offset));
     loop {
-        let count = reader
-            .read(&mut chunk)
-            .map_err(|error| EvidenceError::io(&path, "read", error))?;
+        let count = reader.read(&mut chunk).map_err(|error| EvidenceError::io(&path, "read", error))?;
         if count == 0 {
             break;
         }
@@ -348,21 +250,12 @@ fn repair_tail(
     let nonzero = kept.iter().any(|&b| b != 0);
     if nonzero && bytes > KEPT_DAMAGE_BYTES {
         let beside = names::beside(&path, &format!(".damage-{:012}", check.chain.next_seq()));
-        options
-            .fs
-            .replace(&beside, &kept)
-            .map_err(|error| EvidenceError::io(&beside, "write", error))?;
+        options.fs.replace(&beside, &kept).map_err(|error| EvidenceError::io(&beside, "write", error))?;
     }
     file.truncate(offset)?;
     let inline = nonzero && bytes <= KEPT_DAMAGE_BYTES;
     let kept = inline.then(|| base64::engine::general_purpose::STANDARD.encode(&kept));
-    Ok(Some(Damage {
-        class,
-        offset,
-        bytes,
-        sha256: to_hex(&hasher.finalize()),
-        kept,
-    }))
+    Ok(Some(Damage { class, offset, bytes, sha256: to_hex(&hasher.finalize()), kept }))
 }
 
 /// A file cut off inside its first line is only ours when what is there is the start of one, or zeros.
@@ -383,63 +276,28 @@ fn reconcile(
         Ok(state) => state,
         Err("unused") => return Ok(None),
         // The keeper of its own key cannot check a signature made with a key it has forgotten.
-        Err(_)
-            if options.hmac_key.is_none()
-                && check.begin.as_ref().is_some_and(|b| b.hmac.is_some()) =>
-        {
-            return Ok(None)
-        }
+        Err(_) if options.hmac_key.is_none() && check.begin.as_ref().is_some_and(|b| b.hmac.is_some()) => return Ok(None),
         Err(found) => return Ok(Some(repair("chainstate", found))),
     };
-    let place = Place {
-        sequence: state.state.tree.size(),
-        ..check.place()
-    };
-    let segment = check
-        .header
-        .as_ref()
-        .and_then(|h| h.start.as_ref())
-        .map_or(0, |start| start.segment);
+    let place = Place { sequence: state.state.tree.size(), ..check.place() };
+    let segment = check.header.as_ref().and_then(|h| h.start.as_ref()).map_or(0, |start| start.segment);
     let (known, here) = (state.state.tree.size(), check.chain.tree.size());
-    if check
-        .header
-        .as_ref()
-        .is_some_and(|header| header.log != state.log)
-    {
+    if check.header.as_ref().is_some_and(|header| header.log != state.log) {
         return Ok(Some(repair("chainstate", "of another log")));
     }
     if state.segment > segment || (state.segment == segment && state.durable > check.bytes) {
-        let cause = format!(
-            "its chainstate knows {known} lines, {} bytes of them on disk",
-            state.durable
-        );
-        return Err(EvidenceError::Truncated {
-            place: Place {
-                path: path.to_path_buf(),
-                ..check.place()
-            },
-            cause,
-        });
+        let cause = format!("its chainstate knows {known} lines, {} bytes of them on disk", state.durable);
+        return Err(EvidenceError::Truncated { place: Place { path: path.to_path_buf(), ..check.place() }, cause });
     }
-    if check.watched.get(&known).is_some_and(|root| *root != state.state.tree.root())
-    {
+    if check.watched.get(&known).is_some_and(|root| *root != state.state.tree.root()) {
         let cause = "the log was rewritten after its chainstate was written".to_owned();
         return Err(EvidenceError::ChainBroken { place, cause });
     }
-    Ok((known != here).then(|| {
-        repair(
-            "chainstate",
-            &format!("stale: {known} lines, the log has {here}"),
-        )
-    }))
+    Ok((known != here).then(|| repair("chainstate", &format!("stale: {known} lines, the log has {here}"))))
 }
 
 /// The key that signs from here on: worked out from the one given, or the one that the log keeps itself.
-fn current_key(
-    path: &Path,
-    options: &WriterOptions,
-    check: &LogCheck,
-) -> Result<Option<WriterKey>, EvidenceError> {
+fn current_key(path: &Path, options: &WriterOptions, check: &LogCheck) -> Result<Option<WriterKey>, EvidenceError> {
     let Some(begin) = &check.begin else {
         return Ok(None);
     };
@@ -450,31 +308,19 @@ fn current_key(
         let secret = (0..check.epoch).fold(first.clone(), |key, _| key.next_epoch(&log));
         return WriterKey::new(secret, check.epoch).map(Some);
     }
-    let unusable = |cause: &str| EvidenceError::KeyUnusable {
-        cause: format!("{}: {cause}", path.display()),
-    };
+    let unusable = |cause: &str| EvidenceError::KeyUnusable { cause: format!("{}: {cause}", path.display()) };
     let kept = options.fs.read(&names::sealkey(path), 16 * 1024);
-    let kept = zeroize::Zeroizing::new(
-        kept.map_err(|_| unusable("the log is signed; without its key nothing can be added"))?,
-    );
-    let text = std::str::from_utf8(&kept)
-        .ok()
-        .and_then(|text| text.trim_end().split_once(' '));
+    let kept = zeroize::Zeroizing::new(kept.map_err(|_| unusable("the log is signed; without its key nothing can be added"))?);
+    let text = std::str::from_utf8(&kept).ok().and_then(|text| text.trim_end().split_once(' '));
     let (epoch, digits) = text.ok_or_else(|| unusable("its kept key is malformed"))?;
     let secret = from_hex(digits.as_bytes()).and_then(|key| SecretKey::new(key.to_vec()).ok());
     let (Ok(epoch), Some(secret)) = (epoch.parse::<u64>(), secret) else {
         return Err(unusable("its kept key is malformed"));
     };
     // A crash between the epoch record and the new key leaves the key one epoch behind.
-    let secret = if epoch + 1 == check.epoch {
-        secret.next_epoch(&log)
-    } else {
-        secret
-    };
+    let secret = if epoch + 1 == check.epoch { secret.next_epoch(&log) } else { secret };
     if check.key_id.as_deref() != Some(secret.id().as_str()) {
-        return Err(unusable(
-            "its kept key is not the one that signs its last lines",
-        ));
+        return Err(unusable("its kept key is not the one that signs its last lines"));
     }
     WriterKey::new(secret, check.epoch).map(Some)
 }
@@ -485,8 +331,5 @@ fn open_error(path: &Path, error: io::Error) -> EvidenceError {
         ErrorKind::InvalidInput => "it is a link or not a plain file",
         _ => return EvidenceError::io(path, "open", error),
     };
-    EvidenceError::Refused {
-        path: path.to_path_buf(),
-        cause,
-    }
+    EvidenceError::Refused { path: path.to_path_buf(), cause }
 }

@@ -57,7 +57,11 @@ impl Policy {
     pub(crate) fn witnessed_at(&self, note: &Note<'_>) -> Option<u64> {
         let mut times: Vec<u64> = self.witnesses.iter().filter_map(|key| key.verify(note).ok().flatten()).collect();
         times.sort_unstable();
-        if self.quorum() == 0 { None } else { times.get(self.quorum() - 1).copied() }
+        if self.quorum() == 0 {
+            None
+        } else {
+            times.get(self.quorum() - 1).copied()
+        }
     }
 }
 

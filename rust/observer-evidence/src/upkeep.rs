@@ -29,8 +29,7 @@ impl LogWriter {
     pub(crate) fn upkeep(&mut self, severe: bool) -> Result<(), EvidenceError> {
         let timed = self.cadence.checkpoint_at.elapsed() >= self.options.checkpoint_interval;
         let lines = self.cadence.checkpoint_lines;
-        let checkpoint_due =
-            lines > 0 && (severe || timed || lines >= self.options.checkpoint_lines);
+        let checkpoint_due = lines > 0 && (severe || timed || lines >= self.options.checkpoint_lines);
         if checkpoint_due {
             let _ = self.seal_checkpoint();
         }
@@ -40,9 +39,7 @@ impl LogWriter {
         let due = match self.options.durability {
             Durability::Disk => true,
             Durability::Group(lines) => self.cadence.unsynced_lines >= u64::from(lines),
-            Durability::Buffered | Durability::Kernel => {
-                checkpoint_due && timed && self.signer.is_some()
-            }
+            Durability::Buffered | Durability::Kernel => checkpoint_due && timed && self.signer.is_some(),
         };
         if severe || due {
             self.sync()?;
@@ -57,18 +54,8 @@ impl LogWriter {
     /// Read the clocks for a record, and first declare a step of the wall clock since the last one.
     pub(crate) fn stamp(&mut self) -> Result<Stamp, EvidenceError> {
         let stamp = (self.options.clock)();
-        if let Some(step_ns) = self
-            .last_stamp
-            .as_ref()
-            .and_then(|before| before.step_to(&stamp))
-        {
-            self.seal_record(
-                records::CLOCK,
-                &ClockRecord {
-                    step_ns,
-                    stamp: stamp.clone(),
-                },
-            )?;
+        if let Some(step_ns) = self.last_stamp.as_ref().and_then(|before| before.step_to(&stamp)) {
+            self.seal_record(records::CLOCK, &ClockRecord { step_ns, stamp: stamp.clone() })?;
         }
         self.last_stamp = Some(stamp.clone());
         Ok(stamp)
@@ -76,14 +63,9 @@ impl LogWriter {
 
     /// The note of a checkpoint of all lines so far; None when the log signs none.
     pub(crate) fn signed_note(&self) -> Option<String> {
-        let checkpoint = Checkpoint {
-            origin: self.begin.origin.clone(),
-            size: self.chain.next_seq(),
-            root: self.chain.tree.root(),
-        };
-        self.signer
-            .as_ref()
-            .map(|signer: &NoteSigner| signer.sign(&checkpoint.text()))
+        let checkpoint =
+            Checkpoint { origin: self.begin.origin.clone(), size: self.chain.next_seq(), root: self.chain.tree.root() };
+        self.signer.as_ref().map(|signer: &NoteSigner| signer.sign(&checkpoint.text()))
     }
 
     /// Seal a checkpoint of all lines so far; nothing when the log signs none.
@@ -112,24 +94,13 @@ impl LogWriter {
     ///
     /// # Errors
     /// As [`LogWriter::append`].
-    pub fn record_witness(
-        &mut self,
-        note: &str,
-        refusal: Option<&str>,
-    ) -> Result<u64, EvidenceError> {
+    pub fn record_witness(&mut self, note: &str, refusal: Option<&str>) -> Result<u64, EvidenceError> {
         let stamp = self.stamp()?;
-        let answer = WitnessRecord {
-            note: note.to_owned(),
-            refusal: refusal.map(str::to_owned),
-            stamp,
-        };
+        let answer = WitnessRecord { note: note.to_owned(), refusal: refusal.map(str::to_owned), stamp };
         let seq = self.seal_record(records::WITNESS, &answer)?;
         if refusal.is_none() && self.options.has_sidecars() {
             // The newest checkpoint with cosignatures is the one worth keeping beside the log.
-            let _ = self
-                .options
-                .fs
-                .replace(&names::checkpoint(&self.path), note.as_bytes());
+            let _ = self.options.fs.replace(&names::checkpoint(&self.path), note.as_bytes());
         }
         self.sync()?;
         Ok(seq)
@@ -137,9 +108,7 @@ impl LogWriter {
 
     fn epoch_due(&self) -> bool {
         let (lines, age) = (self.cadence.epoch_lines, self.cadence.epoch_at.elapsed());
-        self.key.is_some()
-            && (lines >= self.options.epoch_lines
-                || (lines > 0 && age >= self.options.epoch_interval))
+        self.key.is_some() && (lines >= self.options.epoch_lines || (lines > 0 && age >= self.options.epoch_interval))
     }
 
     /// Sign on with the next key and forget this one.
@@ -149,11 +118,7 @@ impl LogWriter {
             return Ok(());
         };
         let next = WriterKey::new(key.secret.next_epoch(&log), key.epoch + 1)?;
-        let record = EpochRecord {
-            epoch: next.epoch,
-            key: next.secret.id(),
-            stamp,
-        };
+        let record = EpochRecord { epoch: next.epoch, key: next.secret.id(), stamp };
         self.seal_record(records::EPOCH, &record)?;
         self.sync()?;
         self.keep_key(&next)?;
@@ -169,8 +134,7 @@ impl LogWriter {
             return Ok(());
         }
         let path = names::sealkey(&self.path);
-        let text =
-            zeroize::Zeroizing::new(format!("{} {}\n", key.epoch, to_hex(key.secret.bytes())));
+        let text = zeroize::Zeroizing::new(format!("{} {}\n", key.epoch, to_hex(key.secret.bytes())));
         let written = self.options.fs.replace_secret(&path, text.as_bytes());
         written.map_err(|error| {
             // Lines of the next epoch must not be written with a key that the next start would not have.
@@ -183,11 +147,7 @@ impl LogWriter {
     /// loss: both follow from the log.
     pub(crate) fn write_sidecars(&mut self, now: bool) {
         let due = now || self.cadence.chainstate_at.elapsed() >= CHAINSTATE_INTERVAL;
-        if !self.options.has_sidecars()
-            || !due
-            || !self.file.is_running()
-            || !self.file.pending.is_empty()
-        {
+        if !self.options.has_sidecars() || !due || !self.file.is_running() || !self.file.pending.is_empty() {
             return;
         }
         self.cadence.chainstate_at = Instant::now();
@@ -200,16 +160,10 @@ impl LogWriter {
             epoch: self.key.as_ref().map_or(0, |key| key.epoch),
         };
         let bytes = state.encode(self.key.as_ref().map(|key| &key.mac));
-        let _ = self
-            .options
-            .fs
-            .replace(&names::chainstate(&self.path), &bytes);
+        let _ = self.options.fs.replace(&names::chainstate(&self.path), &bytes);
         let on_disk = self.file.durable == self.file.length;
         if let Some(note) = self.signed_note().filter(|_| on_disk) {
-            let _ = self
-                .options
-                .fs
-                .replace(&names::checkpoint(&self.path), note.as_bytes());
+            let _ = self.options.fs.replace(&names::checkpoint(&self.path), note.as_bytes());
         }
     }
 }
