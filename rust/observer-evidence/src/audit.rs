@@ -9,12 +9,11 @@ use crate::key::SecretKey;
 use crate::line::parse;
 use crate::merge::LogCheck;
 use crate::names;
-use crate::note::{Note, VerifierKey};
+use crate::note::VerifierKey;
 use crate::policy::{Known, Policy};
-use crate::records::PrunedFile;
-use crate::sidecar::{Chainstate, MAX_SIDECAR_BYTES};
-use crate::verify::{proof_of, ChainProof, Tail};
-use crate::vfs::{open_for_reading, RealFs, Vfs};
+use crate::sidecar::MAX_SIDECAR_BYTES;
+use crate::verify::{ChainProof, Tail};
+use crate::vfs::{RealFs, Vfs};
 use serde::Serialize;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -130,24 +129,24 @@ pub fn audit(path: &Path, key: Option<&SecretKey>, policy: &Policy, threads: usi
     run.conclude()
 }
 
-struct Run<'a> {
-    path: &'a Path,
+pub(crate) struct Run<'a> {
+    pub(crate) path: &'a Path,
     key: Option<&'a SecretKey>,
-    policy: &'a Policy,
+    pub(crate) policy: &'a Policy,
     threads: usize,
-    check: LogCheck,
-    findings: Vec<Finding>,
-    known: Vec<Known>,
-    missing: Vec<(u64, u64, PathBuf)>,
+    pub(crate) check: LogCheck,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) known: Vec<Known>,
+    pub(crate) missing: Vec<(u64, u64, PathBuf)>,
     previous_manifest: Option<String>,
-    tail: Tail,
-    files: u64,
-    first: Option<u64>,
+    pub(crate) tail: Tail,
+    pub(crate) files: u64,
+    pub(crate) first: Option<u64>,
     broken: bool,
 }
 
 impl<'a> Run<'a> {
-    fn new(path: &'a Path, key: Option<&'a SecretKey>, policy: &'a Policy, threads: usize) -> Self {
+    pub(crate) fn new(path: &'a Path, key: Option<&'a SecretKey>, policy: &'a Policy, threads: usize) -> Self {
         Self {
             path,
             key,
@@ -165,7 +164,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn find(&mut self, verdict: Verdict, code: &'static str, text: String) -> &mut Finding {
+    pub(crate) fn find(&mut self, verdict: Verdict, code: &'static str, text: String) -> &mut Finding {
         self.findings.push(Finding {
             verdict,
             code,
@@ -182,7 +181,7 @@ impl<'a> Run<'a> {
     }
 
     /// Signed statements about this log that lie beside it or that the policy brings.
-    fn collect_known(&mut self) {
+    pub(crate) fn collect_known(&mut self) {
         let beside = RealFs.read(&names::checkpoint(self.path), MAX_SIDECAR_BYTES);
         let beside = beside.ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let notes = self.policy.text.known.iter().map(|note| (note.clone(), "known from elsewhere"));
@@ -252,7 +251,7 @@ impl<'a> Run<'a> {
     }
 
     /// When lines are missing before a file, note them and start anew with what the file says of itself.
-    fn bridge(&mut self, file: &LogFile) -> Result<(), EvidenceError> {
+    pub(crate) fn bridge(&mut self, file: &LogFile) -> Result<(), EvidenceError> {
         let Some(first) = first_seq(file) else { return Ok(()) };
         let (expected, begun) = (self.check.chain.next_seq(), self.check.begin.is_some());
         if self.broken || first > expected {
@@ -329,7 +328,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn signer(&self) -> Option<VerifierKey> {
+    pub(crate) fn signer(&self) -> Option<VerifierKey> {
         self.check.begin.as_ref()?.signer.as_deref().and_then(|key| VerifierKey::parse(key).ok())
     }
 
@@ -352,197 +351,6 @@ impl<'a> Run<'a> {
         (finding.line, finding.offset) = (Some(place.line), Some(place.offset));
         (finding.first, finding.last) = (Some(place.sequence), Some(last.max(place.sequence)));
         Ok(())
-    }
-
-    fn conclude(mut self) -> Result<Audit, EvidenceError> {
-        self.judge_missing();
-        let proof = proof_of(&self.check, self.tail).ok().map(|mut proof| {
-            proof.first_sequence = self.first.unwrap_or(proof.first_sequence);
-            proof
-        });
-        if let Some(proof) = &proof {
-            self.judge_chainstate(proof);
-            self.judge_notes(proof);
-        }
-        let mut audit = Audit {
-            log: self.path.to_path_buf(),
-            verdict: Verdict::Verified,
-            findings: Vec::new(),
-            proof,
-            files: self.files,
-            covered_size: None,
-            witnessed_size: None,
-            witnessed_at: None,
-            tail_lines: None,
-            tail_seconds: None,
-        };
-        if let Some(proof) = audit.proof.clone() {
-            self.judge_policy(&proof, &mut audit);
-            self.judge_rest(&proof);
-        }
-        self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.verdict));
-        audit.verdict = self.findings.first().map_or(Verdict::Verified, |finding| finding.verdict);
-        audit.findings = self.findings;
-        Ok(audit)
-    }
-
-    /// Missing lines are a fault unless the log itself declares them pruned.
-    fn judge_missing(&mut self) {
-        let pruned: Vec<PrunedFile> = self.check.found.pruned.clone();
-        for (first, last, path) in std::mem::take(&mut self.missing) {
-            let mut next = first;
-            for file in &pruned {
-                if file.first <= next && next <= file.last {
-                    next = file.last + 1;
-                }
-            }
-            if next <= last {
-                let text = format!("the file with sequence {next} to {last} is missing and was not declared as pruned");
-                let finding = self.find(Verdict::SegmentMissing, "OBS405", text);
-                (finding.first, finding.last, finding.path) = (Some(next), Some(last), path);
-            }
-        }
-    }
-
-    fn judge_chainstate(&mut self, proof: &ChainProof) {
-        let Ok(bytes) = RealFs.read(&names::chainstate(self.path), MAX_SIDECAR_BYTES) else { return };
-        // Without the epoch's key a signed one cannot be checked; the writer does so when it opens the log.
-        let Ok(state) = Chainstate::parse(&bytes, None) else { return };
-        let known = state.state.tree.size();
-        if state.log == proof.log && known > proof.size && state.durable > proof.bytes {
-            let text = format!("its chainstate knows {known} lines on disk, the log has {}", proof.size);
-            let finding = self.find(Verdict::Tampered, "OBS406", text);
-            (finding.first, finding.last) = (Some(proof.size), Some(known - 1));
-        }
-    }
-
-    /// Hold the log against every signed statement that is known of it.
-    fn judge_notes(&mut self, proof: &ChainProof) {
-        let signer = self.signer();
-        for known in self.known.clone() {
-            let stated = &known.checkpoint;
-            if stated.origin != proof.origin {
-                continue;
-            }
-            if let Some(signer) = &signer {
-                if let Err(error) = Known::read(&known.note, Some(signer), known.source) {
-                    let text = format!("a checkpoint {} is not signed by the log: {error}", known.source);
-                    self.find(Verdict::Tampered, "OBS402", text);
-                    continue;
-                }
-            }
-            let here = self.check.watched.get(&stated.size).copied();
-            let finding = if stated.size > proof.size {
-                let text = format!("a checkpoint {} has {} lines, the log has {}", known.source, stated.size, proof.size);
-                let finding = self.find(Verdict::Rollback, "OBS406", text);
-                (finding.first, finding.last) = (Some(proof.size), Some(stated.size - 1));
-                finding
-            } else if here.is_some_and(|root| root != stated.root) {
-                let text = format!("a checkpoint {} of {} lines has another root than the log", known.source, stated.size);
-                let finding = self.find(Verdict::Fork, "OBS401", text);
-                finding.last = Some(stated.size.saturating_sub(1));
-                finding
-            } else {
-                continue;
-            };
-            finding.evidence.push(known.note.clone());
-        }
-    }
-
-    fn judge_policy(&mut self, proof: &ChainProof, audit: &mut Audit) {
-        let policy = self.policy;
-        let mut refuse = |text: String| {
-            self.find(Verdict::PolicyDowngrade, "OBS402", text);
-        };
-        if policy.text.origin.as_ref().is_some_and(|origin| *origin != proof.origin) {
-            refuse(format!("the policy is for another log; this one is {}", proof.origin));
-        }
-        if policy.text.require_hmac && !(proof.signed && proof.key_checked) {
-            let lack = if proof.signed { "the key is not at hand" } else { "the log is unsigned" };
-            refuse(format!("the policy wants an HMAC on every line; {lack}"));
-        }
-        let trusted = |signer: &VerifierKey| policy.signers.is_empty() || policy.signers.contains(signer);
-        let signer = self.signer().filter(trusted);
-        if !policy.signers.is_empty() && signer.is_none() {
-            self.find(Verdict::PolicyDowngrade, "OBS402", "no signer that the policy trusts signs this log".to_owned());
-        }
-        let sealed = self.check.found.last_checkpoint.clone().map(|checkpoint| checkpoint.note);
-        let witnessed = self.check.found.witnessed.clone();
-        let notes = self.known.iter().map(|known| known.note.clone()).chain(sealed).chain(witnessed);
-        let (mut signed_size, mut witnessed) = (None, None);
-        for note in notes {
-            let Ok(known) = Known::read(&note, signer.as_ref(), "") else { continue };
-            let fits = known.checkpoint.size <= proof.size && known.checkpoint.origin == proof.origin;
-            if signer.is_none() || !fits {
-                continue;
-            }
-            signed_size = signed_size.max(Some(known.checkpoint.size));
-            let cosigned = Note::parse(&note).ok().and_then(|note| policy.witnessed_at(&note));
-            witnessed = witnessed.max(cosigned.map(|at| (known.checkpoint.size, at)));
-        }
-        audit.witnessed_size = witnessed.map(|(size, _)| size);
-        audit.witnessed_at = witnessed.map(|(_, at)| at);
-        let wanted = !policy.witnesses.is_empty() || !policy.signers.is_empty();
-        audit.covered_size = if policy.witnesses.is_empty() { signed_size } else { audit.witnessed_size };
-        let Some(covered) = audit.covered_size else {
-            if wanted {
-                let text = "no checkpoint carries the signatures that the policy wants".to_owned();
-                self.find(Verdict::PolicyDowngrade, "OBS402", text);
-            }
-            return;
-        };
-        self.judge_tail(proof, audit, covered, wanted);
-    }
-
-    /// Lines after the last covered one: a closing checkpoint and its `end` are never more than a few.
-    fn judge_tail(&mut self, proof: &ChainProof, audit: &mut Audit, covered: u64, wanted: bool) {
-        let tail = proof.size.saturating_sub(covered);
-        audit.tail_lines = Some(tail);
-        let now = self.check.found.last_stamp.as_ref().map(|stamp| stamp.wall_ns / 1_000_000_000);
-        audit.tail_seconds = audit.witnessed_at.and_then(|at| now.map(|now| now.saturating_sub(at)));
-        let own_records = self.check.found.lines_since_event >= tail && proof.closed;
-        if self.policy.text.max_tail.is_some_and(|most| tail > most) {
-            let text = format!("{tail} lines follow the last covered one, more than the policy allows");
-            let finding = self.find(Verdict::PolicyDowngrade, "OBS402", text);
-            (finding.first, finding.last) = (Some(covered), Some(proof.last_sequence));
-        } else if wanted && tail > 0 && !own_records {
-            let seconds = audit.tail_seconds.map(|s| format!(", {s} s")).unwrap_or_default();
-            let text = format!("verified to sequence {}; {tail} lines{seconds} are not covered yet", covered.saturating_sub(1));
-            let finding = self.find(Verdict::VerifiedTo, "OBS000", text);
-            (finding.first, finding.last) = (Some(covered), Some(proof.last_sequence));
-        }
-    }
-
-    fn judge_rest(&mut self, proof: &ChainProof) {
-        if self.policy.text.min_size.is_some_and(|least| proof.size < least) {
-            let least = self.policy.text.min_size.unwrap_or(0);
-            let text = format!("the policy wants {least} lines, the log has {}", proof.size);
-            let finding = self.find(Verdict::Rollback, "OBS406", text);
-            (finding.first, finding.last) = (Some(proof.size), Some(least - 1));
-        }
-        let damage = match proof.tail {
-            Tail::Whole => None,
-            Tail::Torn { offset, bytes } => Some((Verdict::TornTail, "torn line", offset, bytes)),
-            Tail::Zeroed { offset, bytes } => Some((Verdict::ZeroedTail, "run of zeros", offset, bytes)),
-        };
-        if let Some((verdict, what, offset, bytes)) = damage {
-            let text = format!("the file ends in a {what} of {bytes} bytes: damage by a crash, not tampering");
-            let finding = self.find(verdict, "OBS500", text);
-            (finding.offset, finding.first) = (Some(offset), Some(proof.size));
-        }
-        if proof.dropped > 0 {
-            let text = format!("the log declares {} events lost before sealing", proof.dropped);
-            self.find(Verdict::DeclaredLoss, "OBS000", text);
-        }
-        for step in proof.clock.iter().filter(|step| !step.declared) {
-            let text = if step.step_ns == i64::MIN {
-                "boot time runs backwards within one boot".to_owned()
-            } else {
-                format!("the wall clock steps by {} ms and no clock record declares it", step.step_ns / 1_000_000)
-            };
-            let finding = self.find(Verdict::ClockAnomaly, "OBS407", text);
-            finding.first = Some(step.sequence);
-        }
     }
 }
 
@@ -585,49 +393,5 @@ fn last_bad(file: &LogFile, offset: u64, sequence: u64) -> Option<u64> {
             last = parse(whole).map_or(last, |parsed| parsed.seq.max(last));
         }
         before = parse(whole).ok().and_then(|parsed| Some((parsed.seq.checked_add(1)?, parsed.chain_bytes()?)));
-    }
-}
-
-/// A proof of one line, made from the log's files: its text, and the line's bytes.
-///
-/// # Errors
-/// `Format` when the log holds no such line, no checkpoint that covers it, or lines before it that the proof needs are
-/// gone; a finding when the log does not hold.
-pub fn prove(path: &Path, sequence: u64, key: Option<&SecretKey>) -> Result<(crate::RecordProof, Vec<u8>), EvidenceError> {
-    let refuse = |cause: String| EvidenceError::Format { path: path.to_path_buf(), offset: 0, cause };
-    let files = of_log(path)?;
-    let policy = Policy::default();
-    let mut first = Run::new(path, key, &policy, 1);
-    first.collect_known();
-    let signer = |run: &Run<'_>| run.signer().ok_or_else(|| refuse("the log signs no checkpoints".to_owned()));
-    let plain = || files.iter().filter(|file| file.form != Form::Missing);
-    for file in plain() {
-        first.bridge(file)?;
-        first.check.next_file(&file.path);
-        let input = file.open().map_err(|error| EvidenceError::io(&file.path, "open", error))?;
-        first.check.run(input, 1)?;
-    }
-    let key_of_log = signer(&first)?;
-    let sealed = first.check.found.last_checkpoint.as_ref().map(|checkpoint| checkpoint.note.clone());
-    let notes = first.known.iter().map(|known| known.note.clone()).chain(first.check.found.witnessed.clone()).chain(sealed);
-    let best = notes
-        .filter_map(|note| Known::read(&note, Some(&key_of_log), "").ok())
-        .filter(|known| known.checkpoint.size <= first.check.chain.next_seq() && known.checkpoint.size > sequence)
-        .max_by_key(|known| (known.note.lines().count(), known.checkpoint.size))
-        .ok_or_else(|| refuse(format!("no checkpoint covers sequence {sequence} yet")))?;
-    let mut second = Run::new(path, key, &policy, 1);
-    second.check.prover = Some(crate::proof::Prover::inclusion(sequence, best.checkpoint.size));
-    for file in plain() {
-        let prover = second.check.prover.take();
-        second.bridge(file)?;
-        second.check.prover = prover;
-        second.check.next_file(&file.path);
-        let input = file.open().map_err(|error| EvidenceError::io(&file.path, "open", error))?;
-        second.check.run(input, 1)?;
-    }
-    let prover = second.check.prover.unwrap_or_else(|| crate::proof::Prover::inclusion(0, 0));
-    match (prover.hashes, prover.line) {
-        (Some(hashes), Some(line)) => Ok((crate::RecordProof { index: sequence, hashes, checkpoint: best.note }, line)),
-        _ => Err(refuse(format!("sequence {sequence} is not in the files at hand"))),
     }
 }

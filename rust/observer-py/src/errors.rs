@@ -52,21 +52,12 @@ pub struct Raise<'a> {
 impl<'a> Raise<'a> {
     /// The class and its sentence, with nothing else.
     pub fn new(class: &'static str, message: String) -> Self {
-        Self {
-            class,
-            message,
-            hint: None,
-            path: None,
-            numbers: Vec::new(),
-        }
+        Self { class, message, hint: None, path: None, numbers: Vec::new() }
     }
 
     /// The same, about a path.
     pub fn at(class: &'static str, message: String, path: &'a Path) -> Self {
-        Self {
-            path: Some(path),
-            ..Self::new(class, message)
-        }
+        Self { path: Some(path), ..Self::new(class, message) }
     }
 
     /// The Python exception.
@@ -88,9 +79,7 @@ impl<'a> Raise<'a> {
             keywords.set_item("hint", hint)?;
         }
         let class = py.import("observer.errors")?.getattr(self.class)?;
-        Ok(PyErr::from_value(
-            class.call((self.message,), Some(&keywords))?,
-        ))
+        Ok(PyErr::from_value(class.call((self.message,), Some(&keywords))?))
     }
 }
 
@@ -98,16 +87,8 @@ impl<'a> Raise<'a> {
 pub fn from_evidence(py: Python<'_>, error: &EvidenceError) -> PyErr {
     let message = error.to_string();
     let found = |class, place: &'_ Place| {
-        let numbers = vec![
-            ("sequence", place.sequence),
-            ("line", place.line),
-            ("offset", place.offset),
-        ];
-        Raise {
-            numbers,
-            ..Raise::at(class, message.clone(), &place.path)
-        }
-        .into_err(py)
+        let numbers = vec![("sequence", place.sequence), ("line", place.line), ("offset", place.offset)];
+        Raise { numbers, ..Raise::at(class, message.clone(), &place.path) }.into_err(py)
     };
     match error {
         EvidenceError::ChainBroken { place, .. } => found("ChainBroken", place),
@@ -116,39 +97,21 @@ pub fn from_evidence(py: Python<'_>, error: &EvidenceError) -> PyErr {
         EvidenceError::Truncated { place, .. } => found("TruncatedLog", place),
         EvidenceError::StorageFull { path, sequence } => {
             let numbers = vec![("sequence", *sequence)];
-            Raise {
-                numbers,
-                ..Raise::at("StorageFull", message, path)
-            }
-            .into_err(py)
+            Raise { numbers, ..Raise::at("StorageFull", message, path) }.into_err(py)
         }
         EvidenceError::KeyUnusable { .. } => Raise::new("KeyUnusable", message).into_err(py),
         EvidenceError::InvalidEvent { offset, .. } => {
             let numbers = vec![("offset", *offset as u64)];
-            Raise {
-                numbers,
-                ..Raise::new("UsageError", message)
-            }
-            .into_err(py)
+            Raise { numbers, ..Raise::new("UsageError", message) }.into_err(py)
         }
         EvidenceError::Refused { path, .. } => {
             let hint = Some("close the other writer, or name the log's own file");
-            Raise {
-                hint,
-                ..Raise::at("CaptureError", message, path)
-            }
-            .into_err(py)
+            Raise { hint, ..Raise::at("CaptureError", message, path) }.into_err(py)
         }
-        EvidenceError::Stopped { path, .. } => {
-            Raise::at("CaptureError", message, path).into_err(py)
-        }
+        EvidenceError::Stopped { path, .. } => Raise::at("CaptureError", message, path).into_err(py),
         EvidenceError::Format { path, offset, .. } => {
             let numbers = vec![("offset", *offset)];
-            Raise {
-                numbers,
-                ..Raise::at("FormatError", message, path)
-            }
-            .into_err(py)
+            Raise { numbers, ..Raise::at("FormatError", message, path) }.into_err(py)
         }
         EvidenceError::Newer { path, .. } => Raise::at("NewerVersion", message, path).into_err(py),
         EvidenceError::Io { path, source, op } => from_io(py, path, op, source),
@@ -167,15 +130,9 @@ pub fn from_io(py: Python<'_>, path: &Path, op: &str, source: &std::io::Error) -
     };
     let hint = match source.kind() {
         ErrorKind::NotFound => Some("check the path"),
-        ErrorKind::PermissionDenied => {
-            Some("run as the user who owns it, or change its permissions")
-        }
+        ErrorKind::PermissionDenied => Some("run as the user who owns it, or change its permissions"),
         ErrorKind::AlreadyExists => Some("choose another name; a sealed log is never overwritten"),
         _ => None,
     };
-    Raise {
-        hint,
-        ..Raise::at(class, message, path)
-    }
-    .into_err(py)
+    Raise { hint, ..Raise::at(class, message, path) }.into_err(py)
 }
