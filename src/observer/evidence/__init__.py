@@ -5,9 +5,30 @@ Events come in as the exact bytes of JSON objects and lie on disk as those bytes
 index, and never writes to a log that does not verify. The format is `docs/spec/evidence-log.md`.
 """
 
+from observer.evidence.auditing import Audit, Finding, audit_logs, load_policy
 from observer.evidence.keys import load_hmac_key
+from observer.evidence.proving import RecordProof, check_proof, prove_consistency, prove_record
 from observer.evidence.reading import LogLine, read_log
 from observer.evidence.verifying import ChainProof, verify_log
-from observer.evidence.writing import SealedLog, Severity
+from observer.evidence.witness import Witness
+from observer.evidence.writing import LogOptions, SealedLog, Severity
 
-__all__ = ["ChainProof", "LogLine", "SealedLog", "Severity", "load_hmac_key", "read_log", "verify_log"]
+__all__ = [
+    "Audit",
+    "ChainProof",
+    "Finding",
+    "LogLine",
+    "LogOptions",
+    "RecordProof",
+    "SealedLog",
+    "Severity",
+    "Witness",
+    "audit_logs",
+    "check_proof",
+    "load_hmac_key",
+    "load_policy",
+    "prove_consistency",
+    "prove_record",
+    "read_log",
+    "verify_log",
+]
