@@ -21,6 +21,7 @@ mod names;
 mod note;
 mod open;
 mod options;
+mod own;
 mod policy;
 mod proof;
 mod prove;

@@ -2,12 +2,12 @@
 //! Puts checked blocks together in order: the tree, the writer's own records, the place of the first fault.
 
 use crate::chain::{ChainState, Fault};
-use crate::check::{Checked, Job, KindLine, LineFault};
+use crate::check::{Checked, Job, LineFault};
 use crate::error::{EvidenceError, MacFault, Place};
-use crate::hash::{from_hex, to_hex, Digest32};
+use crate::hash::{from_hex, Digest32};
 use crate::key::{KeyRing, SecretKey};
 use crate::line::{parse, Parsed};
-use crate::note::{Checkpoint, Note, VerifierKey};
+use crate::note::VerifierKey;
 use crate::proof::Prover;
 use crate::records::{self, Begin, Damage, FORMAT, VERSION};
 use crate::scan::{Block, Raw, Scanner};
@@ -19,7 +19,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Most epochs a first line may claim: each costs a key derivation before anything else can be checked.
-const MAX_EPOCH: u64 = 1 << 20;
+pub(crate) const MAX_EPOCH: u64 = 1 << 20;
 
 /// A checkpoint that the log itself holds and that proved right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +53,8 @@ pub(crate) struct Findings {
 pub(crate) struct LogCheck {
     path: PathBuf,
     key: Option<SecretKey>,
-    ring: Option<KeyRing>,
-    signer: Option<VerifierKey>,
+    pub(crate) ring: Option<KeyRing>,
+    pub(crate) signer: Option<VerifierKey>,
     pub(crate) chain: ChainState,
     pub(crate) begin: Option<Begin>,
     /// The first line of the file at hand.
@@ -70,7 +70,7 @@ pub(crate) struct LogCheck {
     settled: bool,
     /// Bytes and lines of the file at hand.
     pub(crate) bytes: u64,
-    file_lines: u64,
+    pub(crate) file_lines: u64,
     pub(crate) found: Findings,
 }
 
@@ -294,111 +294,6 @@ impl LogCheck {
         Err(EvidenceError::MacMismatch { fault, place: self.place(), cause })
     }
 
-    /// Check one of the writer's own records; all lines before it are in the tree.
-    fn record(&mut self, line: &KindLine, event: &[u8]) -> Result<(), EvidenceError> {
-        self.found.closed = line.kind == records::END;
-        self.found.lines_since_event += 1;
-        let malformed = "a malformed record of the writer's own";
-        let first = self.file_lines == 0;
-        match line.kind.as_str() {
-            records::BEGIN | records::SEGMENT if !first => return Err(self.broken("a first line in the middle")),
-            records::END => {
-                let end: records::End = self.parsed(event, malformed)?;
-                if end.size != self.chain.next_seq() || end.root != to_hex(&self.chain.tree.root()) {
-                    return Err(self.broken("the end record states another size or root"));
-                }
-            }
-            records::CHECKPOINT => {
-                let record: records::CheckpointRecord = self.parsed(event, malformed)?;
-                self.checkpoint(record.note)?;
-            }
-            records::EPOCH => {
-                let record: records::EpochRecord = self.parsed(event, malformed)?;
-                self.next_epoch(&record)?;
-            }
-            _ => self.note(&line.kind, event),
-        }
-        self.clock(&line.kind, event);
-        Ok(())
-    }
-
-    fn parsed<T: serde::de::DeserializeOwned>(&self, event: &[u8], cause: &str) -> Result<T, EvidenceError> {
-        serde_json::from_slice(event).map_err(|_| self.broken(cause))
-    }
-
-    fn note(&mut self, kind: &str, event: &[u8]) {
-        let found = &mut self.found;
-        match kind {
-            records::RESUME => {
-                let resume: Option<records::Resume> = serde_json::from_slice(event).ok();
-                found.damage.extend(resume.and_then(|resume| resume.damage));
-            }
-            records::LOSS => {
-                let loss: Option<records::Loss> = serde_json::from_slice(event).ok();
-                found.dropped = found.dropped.saturating_add(loss.map_or(0, |loss| loss.dropped));
-            }
-            records::PRUNE => {
-                let prune: Option<records::Prune> = serde_json::from_slice(event).ok();
-                found.pruned.extend(prune.into_iter().flat_map(|prune| prune.removed));
-            }
-            records::WITNESS => {
-                let answer: Option<records::WitnessRecord> = serde_json::from_slice(event).ok();
-                found.witnessed = answer.filter(|a| a.refusal.is_none()).map(|a| a.note).or(found.witnessed.take());
-            }
-            records::REPAIR => found.repairs += 1,
-            _ => {}
-        }
-    }
-
-    fn clock(&mut self, kind: &str, event: &[u8]) {
-        let Ok(stamp) = serde_json::from_slice::<Stamp>(event) else {
-            return;
-        };
-        let step = self.found.last_stamp.as_ref().and_then(|before| before.step_to(&stamp));
-        if let Some(step_ns) = step {
-            let (sequence, declared) = (self.chain.next_seq(), kind == records::CLOCK);
-            self.found.clock.push(ClockStep { sequence, step_ns, declared });
-        }
-        self.found.last_stamp = Some(stamp);
-    }
-
-    fn checkpoint(&mut self, note: String) -> Result<(), EvidenceError> {
-        let parsed = Note::parse(&note).map_err(|error| self.broken(&format!("its checkpoint: {error}")))?;
-        let stated = Checkpoint::parse(parsed.text).map_err(|error| self.broken(&format!("its checkpoint: {error}")))?;
-        let origin = self.begin.as_ref().map(|begin| begin.origin.as_str());
-        let right = stated.size == self.chain.next_seq() && stated.root == self.chain.tree.root();
-        if !right || Some(stated.origin.as_str()) != origin {
-            return Err(self.broken("the checkpoint states another origin, size or root"));
-        }
-        if let Some(signer) = &self.signer {
-            signer.verify(&parsed).map_err(|error| EvidenceError::MacMismatch {
-                fault: MacFault::Forged,
-                place: self.place(),
-                cause: format!("its checkpoint: {error}"),
-            })?;
-        }
-        self.found.checkpoints += 1;
-        self.found.last_checkpoint = Some(SealedCheckpoint { size: stated.size, note });
-        Ok(())
-    }
-
-    fn next_epoch(&mut self, record: &records::EpochRecord) -> Result<(), EvidenceError> {
-        self.epoch += 1;
-        if record.epoch != self.epoch || self.epoch > MAX_EPOCH {
-            return Err(self.broken("the epoch record does not count on"));
-        }
-        self.key_id = Some(record.key.clone());
-        let epoch = self.epoch;
-        let key = self.ring.as_mut().and_then(|ring| ring.from(epoch, 1).pop());
-        match key {
-            Some(key) if key.id != record.key => {
-                let cause = "the epoch record names another key".to_owned();
-                Err(EvidenceError::MacMismatch { fault: MacFault::Forged, place: self.place(), cause })
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// The next line's place.
     pub(crate) fn place(&self) -> Place {
         Place { path: self.path.clone(), line: self.file_lines + 1, offset: self.bytes, sequence: self.chain.next_seq() }
@@ -408,7 +303,7 @@ impl LogCheck {
         EvidenceError::Format { path: self.path.clone(), offset: 0, cause: format!("not a sealed log: {cause}") }
     }
 
-    fn broken(&self, cause: &str) -> EvidenceError {
+    pub(crate) fn broken(&self, cause: &str) -> EvidenceError {
         if self.begin.is_none() {
             return self.foreign(cause);
         }

@@ -14,7 +14,7 @@ from observer import _native
 from observer.errors import FormatError, NotFoundError, UsageError
 from observer.evidence.verifying import ChainProof
 
-__all__ = ["FAILURES", "Audit", "Finding", "audit_logs", "load_policy"]
+__all__ = ["Audit", "FAILURES", "Finding", "audit_logs", "load_policy"]
 
 _MAX_POLICY_BYTES = 1 << 20  # a policy with a thousand keys is far below
 

@@ -21,7 +21,7 @@ from typing import Any
 from observer import _native, clock
 from observer.errors import FormatError, MacMismatch, UsageError
 
-__all__ = ["MAX_REQUEST_BYTES", "Answer", "Witness", "request_body"]
+__all__ = ["Answer", "MAX_REQUEST_BYTES", "Witness", "request_body"]
 
 MAX_REQUEST_BYTES = 64 * 1024  # 63 hashes and a note with many signatures
 _MAX_HASHES = 63
@@ -67,7 +67,7 @@ class Witness:
             self._logs.setdefault(key.split("+", 1)[0], []).append(key)
         self._directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = open(directory / "lock", "w", opener=_private)  # noqa: SIM115, PTH123 - held open, private
+        self._lock = open(directory / "lock", "w", opener=_private)  # noqa: SIM115 - held open, private
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -147,7 +147,7 @@ def _private(path: str, flags: int) -> int:
 def _replace(file: Path, text: str) -> None:
     """Put a small file in place, on disk whole before this returns."""
     beside = file.with_name(file.name + ".tmp")
-    with open(beside, "w", encoding="utf-8", newline="", opener=_private) as opened:  # noqa: PTH123 - private
+    with open(beside, "w", encoding="utf-8", newline="", opener=_private) as opened:
         opened.write(text)
         opened.flush()
         os.fsync(opened.fileno())

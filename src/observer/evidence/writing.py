@@ -15,7 +15,7 @@ from typing import Any, Self
 from observer import _native
 from observer.errors import KeyUnusable, UsageError
 
-__all__ = ["ROTATE_BYTES", "SEED_BYTES", "LogOptions", "SealedLog", "Severity"]
+__all__ = ["LogOptions", "ROTATE_BYTES", "SEED_BYTES", "SealedLog", "Severity"]
 
 ROTATE_BYTES = 5 * 1024 * 1024  # the original design's limit of one file
 SEED_BYTES = 32  # RFC 8032 section 5.1.5
