@@ -310,7 +310,7 @@ class Watch:
 
     @staticmethod
     def _become(call: CallSeen) -> None:
-        """Follow a change of user; −1 keeps what was. Source: setreuid(2), setresuid(2)."""
+        """Follow a change of user; -1 keeps what was. Source: setreuid(2), setresuid(2)."""
         if call.name == "setfsuid":
             return
         real, effective = (call.text(0), call.text(0 if call.name == "setuid" else 1))
