@@ -82,7 +82,7 @@ impl Classes {
 }
 
 /// What a call's result means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ret {
     /// A number.
     Int,
@@ -114,20 +114,18 @@ pub enum Ret {
     PollCount,
     /// Ready descriptors of select: the result is explained by the sets.
     SelectCount,
-    /// Depends on fcntl's command.
-    Fcntl,
-    /// Depends on prctl's option.
-    Prctl,
     /// A signal number.
     Signal,
-    /// A scheduling policy.
-    Policy,
-    /// An execution domain.
-    Personality,
-    /// State of the clock (adjtimex).
-    ClockState,
-    /// An I/O priority.
+    /// A CPU priority as the kernel biases it, or an I/O priority.
     IoPriority,
+    /// One of named values: `3 (SCHED_BATCH)`.
+    Named(&'static FlagTable),
+    /// Named bits: `0x10 (SECBIT_KEEP_CAPS)`.
+    Bits(&'static FlagTable),
+    /// Named bits of a descriptor: `0x1 (flags FD_CLOEXEC)`.
+    FileFlags(&'static FlagTable),
+    /// Messages or events, with the time left of the timeout.
+    CountLeft,
     /// The call does not return to where it was made.
     Never,
 }
@@ -147,7 +145,11 @@ impl Dir {
     /// When its meaningful content is captured.
     #[must_use]
     pub fn when(self) -> When {
-        if self == Dir::In { When::Entry } else { When::Exit }
+        if self == Dir::In {
+            When::Entry
+        } else {
+            When::Exit
+        }
     }
 }
 
@@ -249,6 +251,8 @@ pub enum ArgType {
     Text,
     /// Path the kernel writes (getcwd, readlink); as long as the result says.
     PathOut,
+    /// Text of fixed width that the kernel writes.
+    TextOut,
     /// Bytes of program data.
     Data(Dir),
     /// One structure.
@@ -277,15 +281,12 @@ pub enum Special {
     CloneTls,
     CpuSet,
     Dirents,
-    Dirents64,
     Envp,
-    FcntlArg,
     FdSet,
-    FutexTimeout,
-    FutexVal,
-    FutexVal3,
+    FutexBits,
+    FutexWakeOp,
+    HexData,
     IoPriority,
-    IoctlArg,
     IoctlRequest,
     Iovec(Dir),
     IpcGetFlags,
@@ -294,12 +295,7 @@ pub enum Special {
     Msghdr(Dir),
     Personality,
     PollFds,
-    PrctlArg,
-    PtraceAddr,
-    PtraceData,
     Remaining,
-    SeccompFlags,
-    ShmGetFlags,
     SigAction,
     SigInfo,
     SigSet(Dir),
@@ -309,7 +305,9 @@ pub enum Special {
     SockOptValue(Dir),
     SockProtocol,
     Stat,
+    TimeOut,
     UtimeSpec,
+    UtimeVal,
     WaitStatus,
 }
 
@@ -322,6 +320,39 @@ pub struct Arg {
     pub ty: ArgType,
     /// When it means anything at all; a hidden argument is left out, as open's mode without O_CREAT.
     pub cond: Cond,
+}
+
+/// What a call's later arguments are under some commands.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// Values of the selecting argument.
+    pub values: &'static [u64],
+    /// Arguments from [`Variants::from`] on; the rest mean nothing.
+    pub args: &'static [Arg],
+    /// Meaning of the result.
+    pub ret: Ret,
+}
+
+/// Calls within a call: fcntl, ioctl, prctl, futex and the like give their arguments a meaning by command.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Variants {
+    /// Index of the argument that holds the command.
+    pub select: u8,
+    /// Bits of it that count.
+    pub mask: u64,
+    /// First argument that depends on it.
+    pub from: u8,
+    /// What is known; another command has its arguments as [`Syscall::args`] says.
+    pub list: &'static [Variant],
+}
+
+impl Variants {
+    /// The variant that these argument registers select.
+    #[must_use]
+    pub fn find(&self, args: &[u64; 6]) -> Option<&'static Variant> {
+        let command = args.get(usize::from(self.select))? & self.mask;
+        self.list.iter().find(|variant| variant.values.contains(&command))
+    }
 }
 
 /// One system call of an architecture.
@@ -343,6 +374,26 @@ pub struct Syscall {
     pub fully_decoded: bool,
     /// Order in which arguments are shown; empty for their own order.
     pub shown: &'static [u8],
+    /// Meanings by command, for calls that multiplex.
+    pub variants: Option<&'static Variants>,
+}
+
+impl Syscall {
+    /// Meaning of the result for these argument registers.
+    #[must_use]
+    pub fn ret_for(&self, args: &[u64; 6]) -> Ret {
+        self.variants.and_then(|variants| variants.find(args)).map_or(self.ret, |variant| variant.ret)
+    }
+
+    /// Argument `index` for these argument registers; None when it has no meaning in this call.
+    #[must_use]
+    pub fn arg_for(&self, index: usize, args: &[u64; 6]) -> Option<&'static Arg> {
+        let from = self.variants.map_or(usize::MAX, |variants| usize::from(variants.from));
+        match self.variants.and_then(|variants| variants.find(args)) {
+            Some(variant) if index >= from => variant.args.get(index - from),
+            _ => self.args.get(index).filter(|arg| arg.cond.holds(args)),
+        }
+    }
 }
 
 fn table(arch: Arch) -> &'static [Option<Syscall>] {

@@ -40,6 +40,9 @@ pub(super) fn show_enum(table: &FlagTable, value: u64) -> String {
 fn show_choice(table: &FlagTable, names: &[(&'static str, u64)], value: u64) -> String {
     match name_of(names, value) {
         Some(name) => name.to_owned(),
+        // Tables without a mark name a few values of a plain number.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
+        None if table.unknown.is_empty() => (value as u32 as i32).to_string(),
         None => format!("{} /* {} */", hex(value), table.unknown),
     }
 }

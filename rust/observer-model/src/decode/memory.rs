@@ -13,9 +13,14 @@ pub(super) fn show(context: &Context<'_>, index: usize, ty: ArgType) -> Option<S
         ArgType::Path => text(context, index, ArgClass::Path),
         ArgType::Text => text(context, index, ArgClass::Text),
         ArgType::PathOut => path_out(context, index),
+        ArgType::TextOut => {
+            let blob = context.part(index, When::Exit, 0)?;
+            Some(Shown::new(quote_until_nul(&blob.bytes), ArgClass::Text, true))
+        }
         ArgType::Data(dir) => data(context, index, dir),
         ArgType::Struct(layout, dir) => {
-            let blob = context.pointee(index, dir)?;
+            let timeout = dir == Dir::InOut && class_of(layout) == ArgClass::Time;
+            let blob = context.pointee(index, if timeout { Dir::In } else { dir })?;
             let text = structure(layout, &blob.bytes, context.arch)?;
             Some(Shown::new(text, class_of(layout), layout.stable && dir == Dir::In))
         }
@@ -25,7 +30,7 @@ pub(super) fn show(context: &Context<'_>, index: usize, ty: ArgType) -> Option<S
         }
         ArgType::Number(field, dir) => numbers_in_out(context, index, field, dir),
         ArgType::Numbers(field, dir) => {
-            let text = numbers(field, context.pointee(index, dir)?, context.arch);
+            let text = numbers(field, context.pointee(index, dir)?);
             Some(Shown::new(text, ArgClass::Struct, dir == Dir::In || context.call.name.starts_with("pipe")))
         }
         _ => None,
@@ -88,17 +93,17 @@ pub(super) fn field_text(field: &Field, bytes: &[u8], arch: Arch) -> Option<Stri
         return Some(quote_until_nul(bytes.get(offset..offset + count)?));
     }
     if count == 1 {
-        return number_text(field, bytes, offset, arch);
+        return number_text(field, bytes, offset);
     }
-    let each = (0..count).map(|at| number_text(field, bytes, offset + at * width, arch));
+    let each = (0..count).map(|at| number_text(field, bytes, offset + at * width));
     Some(format!("[{}]", each.collect::<Option<Vec<_>>>()?.join(", ")))
 }
 
-fn number_text(field: &Field, bytes: &[u8], offset: usize, arch: Arch) -> Option<String> {
+fn number_text(field: &Field, bytes: &[u8], offset: usize) -> Option<String> {
     let width = usize::from(field.width);
     let raw = read_uint(bytes, offset, width)?;
     let value = if field.signed { sign_extend(raw, width) } else { raw };
-    Some(number::show(field.ty, value, arch).text)
+    Some(number::show(field.ty, value).text)
 }
 
 #[allow(clippy::cast_sign_loss, clippy::cast_possible_wrap)]
@@ -110,19 +115,17 @@ fn sign_extend(value: u64, width: usize) -> u64 {
 /// `[{…}, {…}]`.
 pub(super) fn array(layout: &StructDef, blob: &Blob, arch: Arch) -> String {
     let size = usize::from(layout.size).max(1);
-    let mut words: Vec<String> =
-        blob.bytes.chunks_exact(size).filter_map(|chunk| structure(layout, chunk, arch)).collect();
+    let mut words: Vec<String> = blob.bytes.chunks_exact(size).filter_map(|chunk| structure(layout, chunk, arch)).collect();
     if blob.truncated {
         words.push("...".to_owned());
     }
     format!("[{}]", words.join(", "))
 }
 
-fn numbers(field: &Field, blob: &Blob, arch: Arch) -> String {
+fn numbers(field: &Field, blob: &Blob) -> String {
     let width = usize::from(field.width).max(1);
     let count = blob.bytes.len() / width;
-    let mut words: Vec<String> =
-        (0..count).filter_map(|at| number_text(field, &blob.bytes, at * width, arch)).collect();
+    let mut words: Vec<String> = (0..count).filter_map(|at| number_text(field, &blob.bytes, at * width)).collect();
     if blob.truncated {
         words.push("...".to_owned());
     }
@@ -131,7 +134,7 @@ fn numbers(field: &Field, blob: &Blob, arch: Arch) -> String {
 
 /// `[3]`, or `[0] => [10]` when the kernel changed what it read.
 fn numbers_in_out(context: &Context<'_>, index: usize, field: &Field, dir: Dir) -> Option<Shown> {
-    let shown = |when| context.part(index, when, 0).map(|blob| numbers(field, blob, context.arch));
+    let shown = |when| context.part(index, when, 0).map(|blob| numbers(field, blob));
     let text = match dir {
         Dir::InOut => match (shown(When::Entry), shown(When::Exit)) {
             (Some(before), Some(after)) if before != after => format!("{before} => {after}"),

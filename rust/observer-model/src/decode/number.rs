@@ -5,7 +5,7 @@ use super::context::Shown;
 use super::flags::{show_enum, show_flags};
 use super::ArgClass;
 use crate::names::signal_name;
-use crate::syscall::{Arch, ArgType};
+use crate::syscall::ArgType;
 
 /// C's `%#x`: zero has no prefix.
 pub(super) fn hex(value: u64) -> String {
@@ -104,7 +104,7 @@ fn named(ty: ArgType, value: u64) -> Option<String> {
 
 /// Shows an argument by its register alone; what needs memory that is not there is an address.
 #[allow(clippy::cast_possible_wrap)]
-pub(super) fn show(ty: ArgType, value: u64, _arch: Arch) -> Shown {
+pub(super) fn show(ty: ArgType, value: u64) -> Shown {
     let (text, class) = match ty {
         ArgType::Int => (int(value).to_string(), ArgClass::Int),
         ArgType::Uint => (low(value).to_string(), ArgClass::Int),

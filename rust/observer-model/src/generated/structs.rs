@@ -262,6 +262,19 @@ pub static FLOCK: StructDef = StructDef {
     ],
 };
 
+/// `struct flock_owned`
+#[rustfmt::skip]
+pub static FLOCK_OWNED: StructDef = StructDef {
+    name: "flock_owned", size: 32, abridged: false, stable: false,
+    fields: &[
+        Field { name: "l_type", offset: 0, width: 2, count: 1, signed: true, ty: Enum(&flags::LEASE_TYPES) },
+        Field { name: "l_whence", offset: 2, width: 2, count: 1, signed: true, ty: Enum(&flags::SEEK_WHENCE) },
+        Field { name: "l_start", offset: 8, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "l_len", offset: 16, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "l_pid", offset: 24, width: 4, count: 1, signed: true, ty: Long },
+    ],
+};
+
 /// `struct f_owner_ex`
 #[rustfmt::skip]
 pub static F_OWNER_EX: StructDef = StructDef {
@@ -436,6 +449,16 @@ pub static LANDLOCK_PATH_BENEATH_ATTR: StructDef = StructDef {
     ],
 };
 
+/// `struct landlock_net_port_attr`
+#[rustfmt::skip]
+pub static LANDLOCK_NET_PORT_ATTR: StructDef = StructDef {
+    name: "landlock_net_port_attr", size: 16, abridged: false, stable: true,
+    fields: &[
+        Field { name: "allowed_access", offset: 0, width: 8, count: 1, signed: false, ty: Flags(&flags::LANDLOCK_NET) },
+        Field { name: "port", offset: 8, width: 8, count: 1, signed: false, ty: Ulong },
+    ],
+};
+
 /// `struct linger`
 #[rustfmt::skip]
 pub static LINGER: StructDef = StructDef {
@@ -570,5 +593,73 @@ pub static IO_EVENT: StructDef = StructDef {
         Field { name: "obj", offset: 8, width: 8, count: 1, signed: false, ty: Address },
         Field { name: "res", offset: 16, width: 8, count: 1, signed: true, ty: Long },
         Field { name: "res2", offset: 24, width: 8, count: 1, signed: true, ty: Long },
+    ],
+};
+
+/// `struct ifreq_index`
+#[rustfmt::skip]
+pub static IFREQ_INDEX: StructDef = StructDef {
+    name: "ifreq_index", size: 40, abridged: false, stable: false,
+    fields: &[
+        Field { name: "ifr_name", offset: 0, width: 1, count: 16, signed: false, ty: Text },
+        Field { name: "ifr_ifindex", offset: 16, width: 4, count: 1, signed: true, ty: Long },
+    ],
+};
+
+/// `struct ifreq_flags`
+#[rustfmt::skip]
+pub static IFREQ_FLAGS: StructDef = StructDef {
+    name: "ifreq_flags", size: 40, abridged: false, stable: false,
+    fields: &[
+        Field { name: "ifr_name", offset: 0, width: 1, count: 16, signed: false, ty: Text },
+        Field { name: "ifr_flags", offset: 16, width: 2, count: 1, signed: false, ty: Hex },
+    ],
+};
+
+/// `struct ifreq_mtu`
+#[rustfmt::skip]
+pub static IFREQ_MTU: StructDef = StructDef {
+    name: "ifreq_mtu", size: 40, abridged: false, stable: false,
+    fields: &[
+        Field { name: "ifr_name", offset: 0, width: 1, count: 16, signed: false, ty: Text },
+        Field { name: "ifr_mtu", offset: 16, width: 4, count: 1, signed: true, ty: Long },
+    ],
+};
+
+/// `struct uffdio_api`
+#[rustfmt::skip]
+pub static UFFDIO_API: StructDef = StructDef {
+    name: "uffdio_api", size: 24, abridged: false, stable: false,
+    fields: &[
+        Field { name: "api", offset: 0, width: 8, count: 1, signed: false, ty: Hex },
+        Field { name: "features", offset: 8, width: 8, count: 1, signed: false, ty: Hex },
+        Field { name: "ioctls", offset: 16, width: 8, count: 1, signed: false, ty: Hex },
+    ],
+};
+
+/// `struct shmid_ds`
+#[rustfmt::skip]
+pub static SHMID_DS: StructDef = StructDef {
+    name: "shmid_ds", size: 112, abridged: true, stable: false,
+    fields: &[
+        Field { name: "shm_perm", offset: 0, width: 0, count: 1, signed: false, ty: Struct(&IPC_PERM, Dir::In) },
+        Field { name: "shm_segsz", offset: 48, width: 8, count: 1, signed: false, ty: Ulong },
+        Field { name: "shm_cpid", offset: 80, width: 4, count: 1, signed: true, ty: Long },
+        Field { name: "shm_lpid", offset: 84, width: 4, count: 1, signed: true, ty: Long },
+        Field { name: "shm_nattch", offset: 88, width: 8, count: 1, signed: false, ty: Ulong },
+    ],
+};
+
+/// `struct ipc_perm`
+#[rustfmt::skip]
+pub static IPC_PERM: StructDef = StructDef {
+    name: "ipc_perm", size: 48, abridged: false, stable: false,
+    fields: &[
+        Field { name: "uid", offset: 4, width: 4, count: 1, signed: false, ty: Uid },
+        Field { name: "gid", offset: 8, width: 4, count: 1, signed: false, ty: Gid },
+        Field { name: "mode", offset: 20, width: 4, count: 1, signed: false, ty: Octal },
+        Field { name: "key", offset: 0, width: 4, count: 1, signed: true, ty: Long },
+        Field { name: "cuid", offset: 12, width: 4, count: 1, signed: false, ty: Uid },
+        Field { name: "cgid", offset: 16, width: 4, count: 1, signed: false, ty: Gid },
     ],
 };
