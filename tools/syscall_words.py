@@ -14,7 +14,7 @@ from typing import Any
 
 ARCHES = ("x86_64", "aarch64")
 SCALARS = {
-    "int": "Int", "uint": "Uint", "long": "Long", "ulong": "Ulong", "hex": "Hex", "raw": "Hex",
+    "int": "Int", "uint": "Uint", "long": "Long", "ulong": "Ulong", "hex": "Hex", "raw": "Address",
     "octal": "Octal", "fd": "Fd", "dirfd": "DirFd", "pid": "Pid", "uid": "Uid", "gid": "Gid",
     "mode": "Mode", "filemode": "FileMode", "dev": "Dev", "size": "Size", "offset": "Offset",
     "signal": "Signal", "addr": "Address", "rlim": "Rlim",
@@ -22,7 +22,7 @@ SCALARS = {
 DIRS = {"in": ("In", ("Entry",)), "out": ("Out", ("Exit",)), "inout": ("InOut", ("Entry", "Exit"))}
 NUMBERS = {"i32": 4, "u32": 4, "i64": 8, "u64": 8, "u8": 1}
 # Kernel ABI sizes of what special decoders read, in bytes.
-SPECIAL_SIZES = {"SigAction": 32, "SigInfo": 128, "WaitStatus": 4, "SockLen": 4}
+SPECIAL_SIZES = {"SigAction": 32, "SigInfo": 128, "WaitStatus": 4, "SockLen": 4, "Termios": 36}
 # Special words that always read the same: when, what, and whether after a failure too.
 SPECIAL_FETCHES = {
     "Argv": ("Entry", "Shape::StringArray", False),
@@ -30,7 +30,7 @@ SPECIAL_FETCHES = {
     "Remaining": ("Exit", "Shape::Struct(Len::Const(16))", True),
 }
 # Special words that say their direction to the decoder.
-DIRECTED = {"Iovec", "Msghdr", "SigSet", "SockAddr", "SockOptValue"}
+DIRECTED = {"Iovec", "Msghdr", "SigSet", "SockAddr", "SockOptValue", "Termios"}
 NEVER = "Cond::In { arg: 0, mask: 0, values: &[] }"
 RESULT_TABLES = ("Named", "Bits", "FileFlags")
 

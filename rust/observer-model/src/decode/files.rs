@@ -3,12 +3,16 @@
 
 use super::context::{read_uint, Context, Shown};
 use super::flags::{name_of, show_flags};
-use super::number::{device, file_mode, hex};
+use super::number::{device, file_mode, hex, octal_mode};
 use super::text::quote;
 use super::ArgClass;
 use crate::generated::{flags, structs};
+use crate::meaning::{Dir, StructDef};
 use crate::record::{Blob, When};
-use crate::syscall::{Arch, Dir, StructDef};
+use crate::syscall::Arch;
+
+/// O_CREAT and the bit of its own of O_TMPFILE.
+const O_CREATES: u64 = 0o100 | 0o20_000_000;
 
 fn stat_layout(arch: Arch) -> &'static StructDef {
     match arch {
@@ -155,6 +159,20 @@ pub(super) fn hex_data(context: &Context<'_>, index: usize) -> Option<Shown> {
     let body: String = blob.bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
     let more = if blob.truncated { "..." } else { "" };
     Some(Shown::new(format!("\"{body}\"{more}"), ArgClass::Data, false))
+}
+
+/// How openat2 opens; the mode only where it counts.
+pub(super) fn open_how(context: &Context<'_>, index: usize) -> Option<Shown> {
+    let bytes = &context.part(index, When::Entry, 0)?.bytes;
+    let (bits, mode) = (read_uint(bytes, 0, 8)?, read_uint(bytes, 8, 8)?);
+    let table = match context.arch {
+        Arch::X86_64 => &flags::OPEN_FLAGS,
+        Arch::Aarch64 => &flags::OPEN_FLAGS_AARCH64,
+    };
+    let mode = if mode == 0 && bits & O_CREATES == 0 { String::new() } else { format!(", mode={}", octal_mode(mode)) };
+    let resolve = read_uint(bytes, 16, 8).map(|bits| show_flags(&flags::RESOLVE_FLAGS, bits));
+    let resolve = resolve.map_or_else(String::new, |names| format!(", resolve={names}"));
+    Some(Shown::new(format!("{{flags={}{mode}{resolve}}}", show_flags(table, bits)), ArgClass::Flags, true))
 }
 
 /// Options of a mount as text, where the flags let them be text.

@@ -2,7 +2,7 @@
 //! Named bits and named values.
 
 use super::number::hex;
-use crate::syscall::FlagTable;
+use crate::meaning::FlagTable;
 
 /// `A|B|0x40`; `0x40 /* X_??? */` when nothing is known.
 pub(super) fn show_flags(table: &FlagTable, value: u64) -> String {

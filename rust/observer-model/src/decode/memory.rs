@@ -4,8 +4,10 @@
 use super::context::{read_uint, Context, Shown};
 use super::text::{quote, quote_until_nul};
 use super::{number, ArgClass};
-use crate::record::{Blob, When};
-use crate::syscall::{Arch, ArgType, Dir, Field, StructDef};
+use crate::fetch::{Len, Shape};
+use crate::meaning::{ArgType, Dir, Field, StructDef};
+use crate::record::{flags, Blob, When};
+use crate::syscall::Arch;
 
 /// Shows an argument from captured memory; None when there is none and the register must do.
 pub(super) fn show(context: &Context<'_>, index: usize, ty: ArgType) -> Option<Shown> {
@@ -24,6 +26,9 @@ pub(super) fn show(context: &Context<'_>, index: usize, ty: ArgType) -> Option<S
             let text = structure(layout, &blob.bytes, context.arch)?;
             Some(Shown::new(text, class_of(layout), layout.stable && dir == Dir::In))
         }
+        ArgType::Array(..) | ArgType::Numbers(..) if nothing_written(context, index, ty) => {
+            Some(Shown::new("[]", ArgClass::Struct, true))
+        }
         ArgType::Array(layout, dir) => {
             let blob = context.pointee(index, dir)?;
             Some(Shown::new(array(layout, blob, context.arch), class_of(layout), layout.stable && dir == Dir::In))
@@ -35,6 +40,17 @@ pub(super) fn show(context: &Context<'_>, index: usize, ty: ArgType) -> Option<S
         }
         _ => None,
     }
+}
+
+/// The kernel wrote no element: no descriptor was ready, no group is held.
+fn nothing_written(context: &Context<'_>, index: usize, ty: ArgType) -> bool {
+    let out = matches!(ty, ArgType::Array(_, Dir::Out) | ArgType::Numbers(_, Dir::Out));
+    let counted =
+        context.call.fetches.iter().any(|fetch| {
+            usize::from(fetch.arg) == index && matches!(fetch.shape, Shape::Struct(Len::Result | Len::ResultTimes(_)))
+        });
+    let returned = context.rec.flags & flags::NO_RESULT == 0 && !context.failed();
+    out && counted && returned && context.rec.result == 0 && context.arg(index) != 0
 }
 
 fn text(context: &Context<'_>, index: usize, class: ArgClass) -> Option<Shown> {
@@ -53,7 +69,8 @@ fn data(context: &Context<'_>, index: usize, dir: Dir) -> Option<Shown> {
     if let Some(blob) = context.pointee(index, dir) {
         return Some(Shown::new(quote(&blob.bytes, blob.truncated), ArgClass::Data, stable));
     }
-    let nothing_read = dir == Dir::Out && !context.failed() && context.rec.result == 0;
+    let returned = context.rec.flags & flags::NO_RESULT == 0 && !context.failed();
+    let nothing_read = dir == Dir::Out && returned && context.rec.result == 0;
     (nothing_read && context.arg(index) != 0).then(|| Shown::new("\"\"", ArgClass::Data, stable))
 }
 

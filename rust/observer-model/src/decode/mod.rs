@@ -15,11 +15,13 @@ mod processes;
 mod result;
 mod signals;
 mod special;
+mod terminal;
 mod text;
 mod times;
 
+use crate::meaning::{Arg, ArgType};
 use crate::record::SyscallRecord;
-use crate::syscall::{lookup, Arch, Arg, ArgType, Syscall};
+use crate::syscall::{lookup, Arch, Syscall};
 use context::{Context, Shown};
 
 pub use text::quote;

@@ -2,15 +2,15 @@
 //! Sockets: addresses, protocols, options, messages.
 
 use super::context::{read_uint, Context, Shown};
-use super::flags::show_enum;
+use super::flags::{name_of, show_enum};
 use super::memory::structure;
 use super::number::hex;
 use super::text::{quote, quote_until_nul};
 use super::{files, ArgClass};
 use crate::generated::{flags, structs};
+use crate::meaning::{Dir, FlagTable};
 use crate::record::When;
-use crate::syscall::{Dir, FlagTable};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 const AF_UNIX: u64 = 1;
 const AF_INET: u64 = 2;
@@ -101,9 +101,16 @@ fn packet(bytes: &[u8]) -> Option<String> {
     let field = |offset, width| read_uint(bytes, offset, width);
     let (interface, hardware, kind, length) = (field(4, 4)?, field(8, 2)?, field(10, 1)?, field(11, 1)?);
     Some(format!(
-        ", sll_protocol=htons({}), sll_ifindex={interface}, sll_hatype={hardware}, sll_pkttype={kind}, sll_halen={length}",
-        hex(u64::from(protocol))
+        ", sll_protocol={}, sll_ifindex={interface}, sll_hatype={hardware}, sll_pkttype={kind}, sll_halen={length}",
+        ethertype(protocol.swap_bytes())
     ))
+}
+
+/// A protocol of the link layer, given in network order.
+fn ethertype(network_order: u16) -> String {
+    let value = u64::from(network_order.swap_bytes());
+    let name = name_of(flags::ETHERTYPES.values, value).map_or_else(|| hex(value), str::to_owned);
+    format!("htons({name})")
 }
 
 /// `[16]`, or `[128 => 16]` when the kernel shortened it.
@@ -122,7 +129,7 @@ pub(super) fn protocol(context: &Context<'_>, index: usize) -> Shown {
     let text = match u64::from(context.low(0)) {
         AF_INET | AF_INET6 => show_enum(&flags::INET_PROTOCOLS, value),
         AF_NETLINK => show_enum(&flags::NETLINK_PROTOCOLS, value),
-        AF_PACKET => format!("htons({})", hex(u64::from(context.low(index) as u16).swap_bytes() >> 48)),
+        AF_PACKET => ethertype((value & 0xffff) as u16),
         _ => value.to_string(),
     };
     Shown::new(text, ArgClass::Flags, true)

@@ -4,8 +4,8 @@
 use super::context::Shown;
 use super::flags::{show_enum, show_flags};
 use super::ArgClass;
+use crate::meaning::ArgType;
 use crate::names::signal_name;
-use crate::syscall::ArgType;
 
 /// C's `%#x`: zero has no prefix.
 pub(super) fn hex(value: u64) -> String {
@@ -89,7 +89,7 @@ pub(super) fn device(value: u64) -> String {
 pub(super) fn limit(value: u64) -> String {
     match value {
         u64::MAX => "RLIM64_INFINITY".to_owned(),
-        _ if value > 1024 && value % 1024 == 0 => format!("{}*1024", value / 1024),
+        _ if value > 1024 && value.is_multiple_of(1024) => format!("{}*1024", value / 1024),
         _ => value.to_string(),
     }
 }

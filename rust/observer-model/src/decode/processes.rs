@@ -7,8 +7,8 @@ use super::number::{address, hex, signal};
 use super::text::quote;
 use super::{files, ArgClass};
 use crate::generated::flags;
+use crate::meaning::Special;
 use crate::record::{flags as record_flags, When};
-use crate::syscall::Special;
 
 const CLONE_PIDFD: u64 = 0x1000;
 const CLONE_SETTLS: u64 = 0x8_0000;

@@ -5,9 +5,10 @@ use super::context::{read_uint, Context, Shown};
 use super::flags::{show_enum, show_flags};
 use super::{files, memory, number, processes, times, ArgClass};
 use crate::generated::structs;
+use crate::meaning::Ret;
 use crate::names::{errno_message, errno_name};
 use crate::record::{flags, SyscallRecord, When};
-use crate::syscall::{Arch, Ret, Syscall};
+use crate::syscall::{Arch, Syscall};
 
 /// First of the kernel's own restart codes, which a program never sees.
 const FIRST_RESTART: u16 = 512;

@@ -6,9 +6,9 @@ use super::flags::{show_enum, show_flags};
 use super::number::{address, signal};
 use super::ArgClass;
 use crate::generated::flags;
+use crate::meaning::Dir;
 use crate::names::signal_name;
 use crate::record::When;
-use crate::syscall::Dir;
 
 const SIGCHLD: u64 = 17;
 /// A set with at least this many of 64 signals is shown by what is missing from it.

@@ -2,8 +2,8 @@
 //! Arguments with a decoder of their own, sent to their family.
 
 use super::context::{Context, Shown};
-use super::{files, ipc, network, number, processes, signals, times};
-use crate::syscall::Special;
+use super::{files, ipc, network, number, processes, signals, terminal, times};
+use crate::meaning::Special;
 
 /// Shows a special argument. Without its memory it is an address.
 pub(super) fn show(context: &Context<'_>, index: usize, special: Special) -> Shown {
@@ -15,6 +15,8 @@ pub(super) fn show(context: &Context<'_>, index: usize, special: Special) -> Sho
         Special::Iovec(dir) => files::iovec(context, index, dir),
         Special::IoctlRequest => Some(files::ioctl_request(context.arg(index))),
         Special::HexData => files::hex_data(context, index),
+        Special::OpenHow => files::open_how(context, index),
+        Special::Termios(dir) => terminal::termios(context, index, dir),
         Special::MountData => files::mount_data(context, index),
         Special::SockAddr(dir) => network::socket_address(context, index, dir),
         Special::SockLen => network::socket_length(context, index),

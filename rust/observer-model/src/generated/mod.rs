@@ -12,11 +12,10 @@ pub mod x86_64;
 mod prelude {
     pub use super::{flags, structs};
     pub use crate::fetch::{Cond, Fetch, Len, Shape};
+    pub use crate::meaning::ArgType::*;
+    pub use crate::meaning::{Arg, ArgType, Dir, Field, FlagTable, Ret, Special as K, StructDef, Variant, Variants};
     pub use crate::record::When::{self, Entry, Exit};
-    pub use crate::syscall::ArgType::*;
-    pub use crate::syscall::{
-        Arg, ArgType, Classes, Dir, Field, FlagTable, Ret, Special as K, StructDef, Syscall, Variant, Variants,
-    };
+    pub use crate::syscall::{Classes, Syscall};
 
     /// A number behind a pointer.
     pub const fn number(width: u8, signed: bool, ty: ArgType) -> Field {
