@@ -44,13 +44,18 @@ class Candidate:
         """Tell whether the other is a symptom of this: named by the rule, and close behind it."""
         if not any(fnmatch.fnmatchcase(other.rule.name, pattern) for pattern in self.rule.explains):
             return False
-        begin = gap_s(self.facts[0], other.facts[0])
-        close = gap_s(self.facts[-1], other.facts[0])
+        seen = [fact for fact in other.facts if fact.role != "aftermath"]
+        if not seen:  # what the next boot found says nothing of when
+            return True
+        begin = gap_s(self.facts[0], seen[0])
+        close = gap_s(self.facts[-1], seen[0])
         if begin is None or close is None:
             return (
                 other.facts[0].order >= self.facts[0].order
                 or other.facts[0].line.source != self.facts[0].line.source
             )
+        if all(fact.late for fact in self.facts):
+            return abs(begin) <= self.rule.window_s or abs(close) <= self.rule.window_s
         return begin >= -_SLACK_S and close <= self.rule.window_s
 
 

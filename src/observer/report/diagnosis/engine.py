@@ -182,8 +182,8 @@ def _missing(primary: Incident | None, boots: Sequence[Boot]) -> tuple[str, ...]
 
 
 def _doubt(lost: Sequence[Candidate]) -> float:
-    """Confidence of an abstention: how sure it is that nothing decides."""
-    return round(1.0 - max((one.confidence for one in lost), default=0.0), 2)
+    """Confidence of an abstention: that of the best candidate that fell short."""
+    return round(max((one.confidence for one in lost), default=0.0), 2)
 
 
 def _boot_dict(number: int, boot: Boot) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from observer.report.sources import LogLine
+from observer.report.sources import LogLine, Origin
 
 __all__ = ["Boot", "Fact", "FactStore"]
 
@@ -27,6 +27,7 @@ class Fact:
         values: Named groups of the pattern.
         role: `cause`, `symptom`, `context` or `end`.
         order: Position over all sources, for ties.
+        late: The record was written after what it tells of.
     """
 
     signal: str
@@ -35,6 +36,7 @@ class Fact:
     values: Mapping[str, str]
     role: str
     order: int
+    late: bool = False
 
     @property
     def clock_us(self) -> int | None:
@@ -87,6 +89,7 @@ class Boot:
         lines: How many lines it has.
         first, last: Its first and last line that carry a time, or any.
         closed: A later boot follows in the source.
+        managed: The service manager speaks in it, so that an orderly stop would have left records.
     """
 
     id: str = ""
@@ -95,9 +98,11 @@ class Boot:
     first: LogLine | None = None
     last: LogLine | None = None
     closed: bool = False
+    managed: bool = False
 
     def see(self, line: LogLine) -> None:
         """Count a line."""
         self.lines += 1
+        self.managed = self.managed or line.origin is Origin.SYSTEMD
         self.first = self.first or line
         self.last = line

@@ -33,6 +33,7 @@ _SIGNAL_KEYS = {
     "role",
     "fields",
     "unless",
+    "late",
 }
 _VERDICT_KEYS = {
     "name", "meaning", "anchor", "requires", "confidence", "window_s", "scope", "rank", "explains", "supports", "against", "veto",
@@ -56,6 +57,7 @@ class Signal:
         says: One sentence for people, with `{group}` places.
         role: `cause`, `symptom`, `context` or `end`.
         unless: A pattern that must not be found.
+        late: The record is written after what it tells of, at the next start; its time is no time of the event.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Signal:
     says: str
     role: str
     unless: re.Pattern[str] | None
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +202,7 @@ def _signal(entry: dict[str, Any]) -> Signal:
         says=entry["says"],
         role=entry.get("role", "cause"),
         unless=re.compile(entry["unless"]) if "unless" in entry else None,
+        late=bool(entry.get("late", False)),
     )
     if not (signal.contains or signal.event or signal.report or signal.fields or entry.get("derived")):
         raise ValueError(f"{signal.name} needs contains, event, fields, report or derived")

@@ -21,8 +21,11 @@ from observer.report.sources import LogLine, Origin
 __all__ = ["Survey"]
 
 _FIRST_LINE = re.compile(r"(?:Linux version \d|Booting Linux on physical CPU|Command line: )")
+_BOOT_MARK = re.compile(r"-- (?:Reboot|Boot [0-9a-f]{32}) --")
 _RESTART_US = 30_000_000
 """A boot clock that falls by more than this has started again; less is two processors printing out of order."""
+_FEW = 3
+"""A boot that has no more lines than this has only just begun."""
 _YOUNG_US = 120_000_000
 MAX_REPORTS = 200
 """Kernel reports kept; a machine that prints more repeats itself."""
@@ -76,7 +79,9 @@ class Survey:
         current = self.boots[-1]
         if line.boot:
             return self._by_id(line.boot)
-        if line.origin is not Origin.KERNEL or not current.lines or not self._begins(line, current):
+        if not current.lines or not (
+            _marks_boot(line) or (line.origin is Origin.KERNEL and self._begins(line, current))
+        ):
             return current
         current.closed = True
         self._take_reports(self._collector.close())
@@ -99,6 +104,8 @@ class Survey:
         return self.boots[-1]
 
     def _begins(self, line: LogLine, current: Boot) -> bool:
+        if current.lines < _FEW:
+            return False
         last = current.last.mono_us if current.last else None
         if line.mono_us is not None and last is not None:
             if line.mono_us < _YOUNG_US and last - line.mono_us > _RESTART_US:
@@ -113,7 +120,9 @@ class Survey:
 
     def _file(self, boot: Boot, signal: Signal, line: LogLine, values: dict[str, str]) -> None:
         self._order += 1
-        fact = Fact(signal.name, line, fill(signal.says, values), values, signal.role, self._order)
+        fact = Fact(
+            signal.name, line, fill(signal.says, values), values, signal.role, self._order, signal.late
+        )
         if signal.role == "aftermath":
             index = self.boots.index(boot)
             if index == 0 and self.before is None:
@@ -135,9 +144,14 @@ class Survey:
     def _derive(self) -> None:
         for boot in ([self.before] if self.before else []) + self.boots:
             stopped = any(boot.facts.has(name) for name in STOP_SIGNALS)
-            if boot.last is None or stopped or self.host:
+            if boot.last is None or stopped or self.host or (boot.closed and not boot.managed):
                 continue
             name = "boot.ends-without-stop" if boot.closed else "boot.log-ends"
             signal = self._book.by_name.get(name)
             if signal is not None:
                 self._file(boot, replace(signal, role="end"), boot.last, {"text": boot.last.text})
+
+
+def _marks_boot(line: LogLine) -> bool:
+    """Whether this is the line `journalctl` prints between two boots; no program's record can look so, for it has no tag."""
+    return not line.ident and line.mono_us is None and _BOOT_MARK.fullmatch(line.text) is not None

@@ -15,6 +15,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from observer.errors import CapabilityError, FormatError
+from observer.report.sources.evtx_text import looks_like_event_text, read_blocks
 from observer.report.sources.line import LogLine, Origin
 from observer.report.sources.raw import open_bytes
 from observer.report.sources.stamps import parse_rfc3339
@@ -23,7 +24,14 @@ __all__ = ["read_evtx"]
 
 _PIECE_BYTES = 65_536
 _MAX_EVENT_BYTES = 1 << 20
+_MAX_ARRAY_BYTES = 64 << 20
 _EVENT_END = b"</Event>"
+_POWERSHELL = {
+    "ProviderName": "Provider.Name",
+    "Id": "EventID",
+    "LogName": "Channel",
+    "RecordId": "EventRecordID",
+}
 _LEVELS = {"1": 2, "2": 3, "3": 4, "4": 6, "5": 7}
 """Windows event level to syslog severity; 0 (LogAlways) is informational."""
 
@@ -40,15 +48,20 @@ def read_evtx(path: Path | str, source: str) -> Iterator[LogLine]:
         FormatError: None of these formats.
     """
     with open_bytes(path) as stream:
-        head = stream.read(4096)
+        head = stream.read(_PIECE_BYTES)
     if head.startswith(b"ElfFile\x00"):
         yield from _binary(path, source)
         return
     text = head.lstrip(b"\xef\xbb\xbf \r\n\t")
     if text.startswith(b"{"):
         yield from _json_lines(path, source)
-    elif text.startswith(b"<"):
+    elif text.startswith(b"["):
+        yield from _json_array(path, source)
+    elif b"<Event>" in text or b"<Event " in text or text.startswith(b"<"):
         yield from _xml(path, source)
+    elif looks_like_event_text(text):
+        for number, (raw, fields) in enumerate(read_blocks(path), 1):
+            yield _line(number, raw, fields, source)
     else:
         raise FormatError(
             f"{path} is no Windows event log",
@@ -85,6 +98,25 @@ def _json_lines(path: Path | str, source: str) -> Iterator[LogLine]:
                 continue
             if isinstance(event, dict):
                 yield _line(number, raw.rstrip(b"\r\n"), _from_json(event), source)
+
+
+def _json_array(path: Path | str, source: str) -> Iterator[LogLine]:
+    """What `ConvertTo-Json` writes: one array, which has to be held as a whole and is therefore limited."""
+    with open_bytes(path) as stream:
+        data = stream.read(_MAX_ARRAY_BYTES + 1)
+    try:
+        events = json.loads(data.lstrip(b"\xef\xbb\xbf")) if len(data) <= _MAX_ARRAY_BYTES else None
+    except (ValueError, RecursionError):
+        events = None
+    if not isinstance(events, list):
+        raise FormatError(
+            f"{path} is no array of events, or too large",
+            hint="export JSON lines or XML",
+            where={"path": str(path)},
+        )
+    for number, event in enumerate(events, 1):
+        if isinstance(event, dict):
+            yield _line(number, json.dumps(event, sort_keys=True).encode(), _from_json(event), source)
 
 
 def _xml(path: Path | str, source: str) -> Iterator[LogLine]:
@@ -142,6 +174,9 @@ def _from_json(event: dict[str, Any]) -> dict[str, str]:
             )
         elif value is not None:
             fields.setdefault(name, str(value))
+    for name, known in _POWERSHELL.items():
+        if known not in fields and name in fields:
+            fields[known] = fields[name]
     return fields
 
 

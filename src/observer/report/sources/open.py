@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import enum
+import io
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
 from observer.report.sources.evtx import read_evtx
+from observer.report.sources.evtx_text import looks_like_event_text
 from observer.report.sources.journal import looks_like_journal, read_journal
 from observer.report.sources.line import LogLine
 from observer.report.sources.raw import open_bytes, read_lines
@@ -57,7 +59,8 @@ def _is_plain_journal_text(path: Path | str) -> bool:
 def _sniffed(path: Path | str, label: str) -> Iterator[LogLine]:
     with open_bytes(path) as stream:
         head = stream.read(4096)
-    if head.startswith(b"ElfFile\x00") or head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<Event"):
+    text = head.lstrip(b"\xef\xbb\xbf \r\n\t")
+    if head.startswith(b"ElfFile\x00") or text.startswith(b"<Event") or looks_like_event_text(head):
         return read_evtx(path, label)
     if looks_like_journal(head):
         return read_journal(path, label)
@@ -65,7 +68,9 @@ def _sniffed(path: Path | str, label: str) -> Iterator[LogLine]:
 
 
 def _standard_input(kind: SourceKind, label: str) -> Iterator[LogLine]:
-    if kind is SourceKind.JOURNAL:
+    stream = open_bytes("-")
+    head = stream.peek(4096) if isinstance(stream, io.BufferedReader) else b""
+    if kind is SourceKind.JOURNAL or looks_like_journal(head):
         return read_journal("-", label)
     lines = read_lines("-")
     first = next(lines, b"")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from observer.report.sources.line import LogLine, Origin
 from observer.report.sources.stamps import mono_us, parse_rfc3164, parse_rfc3339
@@ -26,12 +27,15 @@ _ISO_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.,]\d{6}[+-]\d\d:?\d\d
 _RFC5424 = re.compile(
     r"1 (\S{10,40}) (\S{1,255}) (\S{1,48}) (\S{1,128}) (\S{1,32}) (?:-|\[.*?\]) ?(.*)", re.S
 )
+_TAG = r"(?P<tag>[A-Za-z0-9_.@()/+-]{1,100}(?: [A-Z]+:)?)(?:\[(?P<pid>\d+)\])?: (?P<text>.*)"
 _RFC3164 = re.compile(
-    r"(?:(?P<month>[A-Z][A-Za-z]{2}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)|"
-    r"(?P<iso>\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?))"
-    r" (?P<host>\S{1,255}) (?P<tag>[A-Za-z0-9_.@()/+-]{1,100}(?: [A-Z]+:)?)(?:\[(?P<pid>\d+)\])?: (?P<text>.*)",
+    r"(?:(?P<month>[A-Z][A-Za-z]{2}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)(?:\.\d{1,6})?|"
+    r"(?:[A-Z][a-z]{2} )?(?P<iso>\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)(?: [A-Z]{3,4})?)"
+    r"(?: (?P<host>[^\s:]{1,255}))? " + _TAG,
     re.S,
 )
+_MONOTONIC_HOST = re.compile(r"([A-Za-z0-9][\w.-]{0,62}) kernel: ")
+_AFTER_HOST = re.compile(_TAG, re.S)
 _MANAGERS = frozenset(
     [
         "systemd",
@@ -63,18 +67,22 @@ class TextDecoder:
         self._source = source
         self._stamped = False
         self._stamped_syslog = False
+        self._monotonic_host = ""
 
     def decode(self, number: int, raw: bytes) -> Iterator[LogLine]:
         """Yield the record or records that one physical line holds; never raises on any bytes."""
         text = raw.decode("utf-8", "replace")
         found = _KMSG.fullmatch(text)
         if found:
+            self._stamped = True
             yield self._kmsg(number, raw, found)
         elif (found := _RFC3164.fullmatch(text)) or (
             text.startswith("<") and (found := _strip_priority(text, _RFC3164))
         ):
+            self._stamped = True
             yield self._syslog(number, raw, found)
         elif (found := _RFC5424.fullmatch(text)) or (found := _strip_priority(text, _RFC5424)):
+            self._stamped = True
             yield self._rfc5424(number, raw, found)
         else:
             yield from self._console(number, raw, text)
@@ -150,7 +158,7 @@ class TextDecoder:
             if following and not mono <= mono_us(following[1], following[2]) <= mono + _INTERLEAVE_US:
                 following = None
             body = text[start:] if following is None else text[start : following.start()]
-            yield LogLine(
+            line = LogLine(
                 number,
                 raw,
                 body,
@@ -160,7 +168,21 @@ class TextDecoder:
                 context=stamp[3] or "",
                 priority=_severity(level),
             )
+            yield self._from_host(line)
             stamp = following
+
+    def _from_host(self, line: LogLine) -> LogLine:
+        """`journalctl -o short-monotonic` prints `[stamp] host tag: text`; its first kernel line gives the host away."""
+        if not self._monotonic_host and (found := _MONOTONIC_HOST.match(line.text)):
+            self._monotonic_host = found[1]
+        if not self._monotonic_host or not line.text.startswith(f"{self._monotonic_host} "):
+            return line
+        tagged = _AFTER_HOST.fullmatch(line.text, len(self._monotonic_host) + 1)
+        if tagged is None:
+            return replace(line, origin=Origin.USER)
+        ident = tagged["tag"].rstrip(":")
+        origin = self._tag_origin(ident, tagged["pid"], stamped=True)
+        return replace(line, text=tagged["text"], origin=origin, ident=ident, context="")
 
     def _unstamped(
         self, number: int, raw: bytes, text: str, level: int | None, origin: Origin

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Windows events as people paste them: Event Viewer's copy, `Get-WinEvent | Format-List`, `wevtutil /f:text`.
+
+The block's own keys (provider, number, level, date) are structure; the description is text and is searched only where a rule for
+exactly that provider and number asks for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from observer.report.sources.raw import read_lines
+from observer.report.sources.stamps import parse_rfc3339
+
+__all__ = ["looks_like_event_text", "read_blocks"]
+
+_BEGINS = re.compile(r"\s*(?:Event\[\d+\]:?\s*|Log Name\s*:.*|TimeCreated\s*:.*|ProviderName\s*:.*)$")
+_KEY = re.compile(r"\s*([A-Z][A-Za-z ]{1,30}?)\s*:\s*(.*)$")
+_NAMES = {
+    "log name": "Channel", "logname": "Channel", "source": "Provider.Name", "providername": "Provider.Name",
+    "provider name": "Provider.Name", "event id": "EventID", "id": "EventID", "date": "Date", "timecreated": "Date",
+    "level": "Level",
+    "leveldisplayname": "Level", "message": "Description", "description": "Description", "recordid": "EventRecordID",
+}  # fmt: skip
+_LEVELS = {"critical": "1", "error": "2", "warning": "3", "information": "4", "verbose": "5"}
+_DATES = (
+    "%m/%d/%Y %I:%M:%S %p",
+    "%d/%m/%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M:%S",
+    "%Y/%m/%d %H:%M:%S",
+    "%m/%d/%Y %H:%M:%S",
+)
+_MAX_LINES = 400
+
+
+def looks_like_event_text(head: bytes) -> bool:
+    """Tell from its first bytes whether a source holds such blocks."""
+    return re.search(rb"(?mi)^\s*(?:Log Name|ProviderName|Event\[\d+\]:?)\s*(?::|$)", head) is not None and (
+        re.search(rb"(?mi)^\s*(?:Event ID|Id)\s*:\s*\d+", head) is not None
+    )
+
+
+def read_blocks(path: Path | str) -> Iterator[tuple[bytes, dict[str, str]]]:
+    """Yield each block's raw bytes and its fields, named as in the XML form."""
+    raw: list[bytes] = []
+    fields: dict[str, str] = {}
+    last = ""
+    for line in read_lines(path):
+        text = line.decode("utf-8", "replace").lstrip("\ufeff")
+        if _BEGINS.match(text) and (fields.get("EventID") or len(raw) > _MAX_LINES):
+            yield b"\n".join(raw), _finish(fields)
+            raw, fields, last = [], {}, ""
+        raw.append(line)
+        last = _take(text, fields, last)
+    if fields.get("EventID"):
+        yield b"\n".join(raw), _finish(fields)
+
+
+def _take(text: str, fields: dict[str, str], last: str) -> str:
+    """Put one line into the fields; what has no known key continues the description."""
+    found = _KEY.match(text)
+    name = _NAMES.get(found[1].strip().lower(), "") if found else ""
+    if found and name and not (last == "Description" and name in fields):
+        fields[name] = found[2].strip()
+        return name
+    if last == "Description" and text.strip():
+        fields["Description"] = f"{fields.get('Description', '')} {text.strip()}".strip()[:4000]
+    return last
+
+
+def _finish(fields: dict[str, str]) -> dict[str, str]:
+    fields["Level"] = _LEVELS.get(fields.get("Level", "").lower(), fields.get("Level", ""))
+    moment = _date(fields.pop("Date", ""))
+    if moment:
+        fields["TimeCreated.SystemTime"] = moment
+    return fields
+
+
+def _date(text: str) -> str:
+    """The date in RFC 3339; empty where it cannot be read. A date without a zone is taken as UTC."""
+    if parse_rfc3339(text) is not None:
+        return text
+    for form in _DATES:
+        try:
+            return datetime.strptime(text.strip(), form).replace(tzinfo=UTC).isoformat()
+        except ValueError:
+            continue
+    return ""
