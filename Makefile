@@ -18,7 +18,7 @@ CARGO_TEST := cargo test --quiet --locked --workspace --exclude observer-py
 WORKERS ?= 2
 PYTEST_ARGS ?=
 
-.PHONY: help demo test check lint format bench golden docs setup setup-test clean distclean
+.PHONY: help demo test check lint format bench golden readme setup setup-test clean distclean
 
 help:  ## list what this Makefile can do
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ format: setup-test  ## rewrite the sources in the house's format
 
 bench: setup-test  ## measure against named peers, in the same run
 	@$(BIN)/python -m benchmarks
+
+readme: setup-test  ## put what `make demo` and `make test` print into README.md
+	@$(MAKE) test | tee build/test.log
+	@$(BIN)/python -m tools.readme build/test.log
 
 golden: setup  ## rewrite what is generated and compared: public surface, docs/ERRORS.md
 	@for tool in tools/gen_*.py; do echo "$$tool"; $(BIN)/python "$$tool" || exit 1; done

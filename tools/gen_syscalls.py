@@ -19,16 +19,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from syscall_words import (
-    ARCHES,
-    NEVER,
-    Overlay,
-    Word,
-    default_word,
-    fetch_condition,
-    parse_fetch,
-    parse_words,
-)
+from syscall_words import ARCHES, Overlay, Word, default_word, fetch_condition, parse_fetch, parse_words
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tools" / "syscalls"
@@ -58,7 +49,6 @@ class Call:
     note: str
     shown: list[int] = field(default_factory=list)
     conditions: dict[int, str] = field(default_factory=dict)
-    variants: str = "None"
 
 
 def load_toml(folder: str) -> dict[str, dict[str, Any]]:
@@ -111,29 +101,6 @@ def classes_of(family: str, words: list[Word], ret: str) -> int:
     return bits | (CLASS_BITS["descriptor"] if kinds & {"Fd", "DirFd"} or ret == "Fd" else 0)
 
 
-def build_variants(
-    entry: dict[str, Any], names: list[str], overlay: Overlay, arch: str
-) -> tuple[str, list[str]]:
-    """What a multiplexing call's later arguments are under each command, and the readings that follow."""
-    if "variants" not in entry:
-        return "None", []
-    select, mask = entry["select"], entry.get("mask", 0xFFFFFFFF)
-    first = entry.get("from", select + 1)
-    listed, fetches = [], []
-    for commands, line in entry["variants"].items():
-        words, ret = parse_words(line if "->" in line else f"{line} -> {entry['default']}", overlay, arch)
-        values = ", ".join(hex(overlay.constant(c) & mask) for c in commands.split())
-        guard = f"Cond::In {{ arg: {select}, mask: {mask:#x}, values: &[{values}] }}"
-        args = ", ".join(
-            rust_arg(names[first + i], w, NEVER if w.hidden else "") for i, w in enumerate(words)
-        )
-        listed.append(f"Variant {{ values: &[{values}], args: &[{args}], ret: Ret::{ret} }}")
-        fetches += [f for i, w in enumerate(words) for f in w.fetches(first + i, guard)]
-    body = ",\n        ".join(listed)
-    rust = f"Some(&Variants {{ select: {select}, mask: {mask:#x}, from: {first}, list: &[\n        {body},\n    ] }})"
-    return rust, fetches
-
-
 def build_call(arch: str, name: str, row: dict[str, Any], overlay: Overlay) -> Call:
     """Joins a signature with its overlay entry, or with defaults by C type."""
     family, entry = overlay.calls.get(f"{name}@{arch}", overlay.calls.get(name, ("", {})))
@@ -146,10 +113,9 @@ def build_call(arch: str, name: str, row: dict[str, Any], overlay: Overlay) -> C
         level = "partly" if "partly" in entry else "full"
     if len(words) != len(signature):
         raise ValueError(f"{name}: {len(words)} words for {len(signature)} arguments")
+    fetches = [f for i, w in enumerate(words) for f in w.fetches(i)]
+    fetches += [parse_fetch(text, overlay, arch) for text in entry.get("fetch", [])]
     names = entry.get("names", [arg for _, arg in signature])
-    variants, fetches = build_variants(entry, names, overlay, arch)
-    fetches += [f for i, w in enumerate(words) for f in w.fetches(i)]
-    fetches += [f for text in entry.get("fetch", []) for f in parse_fetch(text, overlay, arch)]
     return Call(
         name=name,
         number=int(row[arch]),
@@ -160,7 +126,6 @@ def build_call(arch: str, name: str, row: dict[str, Any], overlay: Overlay) -> C
         level=level,
         note=entry.get("partly", entry.get("note", "")),
         shown=entry.get("shown", []),
-        variants=variants,
         conditions={
             int(i): fetch_condition(c, overlay)
             for i, _, c in (t.partition(" if ") for t in entry.get("show", []))
@@ -175,18 +140,20 @@ def build(arch: str, overlay: Overlay) -> list[Call]:
     return sorted(calls, key=lambda call: call.number)
 
 
-def rust_arg(name: str, word: Word, condition: str = "") -> str:
-    guarded = f", {condition}" if condition else ""
-    return f'{"ac" if condition else "a"}("{name}", {word.expression()}{guarded})'
+def rust_arg(call: Call, index: int) -> str:
+    name, word = call.arguments[index]
+    if index in call.conditions:
+        return f'ac("{name}", {word.expression()}, {call.conditions[index]})'
+    return f'a("{name}", {word.expression()})'
 
 
 def rust_call(call: Call) -> str:
     """One line of the table."""
-    args = ", ".join(rust_arg(n, w, call.conditions.get(i, "")) for i, (n, w) in enumerate(call.arguments))
+    args = ", ".join(rust_arg(call, i) for i in range(len(call.arguments)))
     full = "true" if call.level == "full" else "false"
     return (
         f'    s({call.number}, "{call.name}", &[{args}], Ret::{call.ret}, &[{", ".join(call.fetches)}], '
-        f"Classes({call.classes}), {full}, &{call.shown}, {call.variants}),"
+        f"Classes({call.classes}), {full}, &{call.shown}),"
     )
 
 
@@ -205,7 +172,7 @@ def rust_values(values: dict[str, int]) -> str:
     )
 
 
-def suffixes(table: dict[str, Any]) -> list[str]:
+def variants(table: dict[str, Any]) -> list[str]:
     """Suffixes of a table's variants: its own, and those of the architectures that differ."""
     return ["", *(f"_{arch}" for arch in ARCHES if arch in table)]
 
@@ -218,15 +185,14 @@ def rust_flags(overlay: Overlay) -> str:
     """Tables of named bits and values."""
     out = [HEAD.format(what="Names of bits and values."), "use super::prelude::*;\n"]
     for name, table in overlay.flags.items():
-        for suffix in suffixes(table):
+        for suffix in variants(table):
             special = table.get(suffix[1:], {})
             values = {n: special.get(n, v) for n, v in table.get("values", {}).items()}
             values |= {n: v for n, v in special.items() if n not in values}
             unknown, mask = table.get("unknown", "???"), table.get("mask", 0)
             out.append(opening("FlagTable", name, name + suffix))
             out.append(f'    name: "{name}", unknown: "{unknown}", mask: {mask:#x},')
-            choices = {n: v & mask for n, v in table.get("choices", {}).items()}
-            out.append(f"    choices: &[{rust_values(choices)}],")
+            out.append(f"    choices: &[{rust_values(table.get('choices', {}))}],")
             out.append(f"    values: &[{rust_values(values)}],\n}};\n")
     out.append("/// All tables, by name for the tests and the table's listing.\n#[rustfmt::skip]")
     names = ", ".join(f"&{name.upper()}" for name in overlay.flags)
@@ -254,7 +220,7 @@ def rust_structs(overlay: Overlay) -> str:
     """Layouts of structures."""
     out = [HEAD.format(what="Layouts of structures."), "use super::prelude::*;\n"]
     for name, table in overlay.structs.items():
-        for suffix in suffixes(table):
+        for suffix in variants(table):
             layout = table.get(suffix[1:], table)
             fields = [rust_field(text, overlay, suffix[1:] or "x86_64") for text in layout["fields"]]
             abridged, stable = (str(bool(table.get(key))).lower() for key in ("abridged", "stable"))

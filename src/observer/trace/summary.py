@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from observer import _native
-from observer.errors import FormatError
 from observer.evidence.keys import load_hmac_key
 from observer.model.summary import Deduction, LlmSummary, RiskFactor, ThreadDna, TraceDna
 from observer.model.trace import Outcome, TraceStatus
@@ -35,22 +34,13 @@ class _Facts:
     digest: Mapping[str, Any]
 
 
-def verify_recording(path: Path, *, check_key: bool = True) -> dict[str, Any]:
-    """Prove a recording and return what was proved.
-
-    Args:
-        path: Its directory.
-        check_key: Check signatures too, with the log key when the environment names one.
+def verify_recording(path: Path) -> dict[str, Any]:
+    """Prove a recording, with the log key when the environment names one, and return what was proved.
 
     Raises:
         IntegrityError: The evidence does not hold. [OBS4xx]
-        FormatError: Not a recording. [OBS500]
     """
-    if not (path / "sealed.log").is_file():
-        raise FormatError(f"{path} is not a recording: it has no sealed.log", where={"path": str(path)})
-    proof: dict[str, Any] = json.loads(
-        _native.verify_recording(str(path), load_hmac_key() if check_key else None)
-    )
+    proof: dict[str, Any] = json.loads(_native.verify_recording(str(path), load_hmac_key()))
     return proof
 
 
@@ -145,7 +135,7 @@ def assess(score: int, proof: Mapping[str, Any], risks: Sequence[RiskFactor]) ->
     closed = "closed by its writer" if proof["closed"] else "never closed"
     taken = [f"{risk.deduct} for {risk.rule}" for risk in risks if risk.deduct]
     why = f"; points taken off: {', '.join(taken)}" if taken else "; nothing to take off"
-    held = (
-        f"the chain of {log['lines']:,} sealed lines and the {proof['records']:,} records they vouch for hold"
+    return (
+        f"{grade} ({score}/100): the chain of {log['lines']:,} sealed lines and {proof['chunks']:,} chunks holds, "
+        f"{signed}, {closed}{why}"
     )
-    return f"{grade} ({score}/100): {held}, {signed}, {closed}{why}"

@@ -304,20 +304,9 @@ class Watch:
         }
         if wanted - known:
             sight.traits.add("other-user")
-        if call.ok and not group:
-            self._become(call)
+        if call.ok and wanted and not group:
+            call.process.uid = call.process.euid = parse_number(call.text(0))
         return (sight,)
-
-    @staticmethod
-    def _become(call: CallSeen) -> None:
-        """Follow a change of user; -1 keeps what was. Source: setreuid(2), setresuid(2)."""
-        if call.name == "setfsuid":
-            return
-        real, effective = (call.text(0), call.text(0 if call.name == "setuid" else 1))
-        for name, text in (("uid", real), ("euid", effective)):
-            number = parse_number(text)
-            if number not in (None, -1, 0xFFFFFFFF):
-                setattr(call.process, name, number)
 
     def _namespace(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:
         if call.name in ("setns", "ns_enter") or any("CLONE_NEW" in text for text in call.texts):

@@ -2,7 +2,7 @@
 //! Named bits and named values.
 
 use super::number::hex;
-use crate::meaning::FlagTable;
+use crate::syscall::FlagTable;
 
 /// `A|B|0x40`; `0x40 /* X_??? */` when nothing is known.
 pub(super) fn show_flags(table: &FlagTable, value: u64) -> String {
@@ -40,9 +40,6 @@ pub(super) fn show_enum(table: &FlagTable, value: u64) -> String {
 fn show_choice(table: &FlagTable, names: &[(&'static str, u64)], value: u64) -> String {
     match name_of(names, value) {
         Some(name) => name.to_owned(),
-        // Tables without a mark name a few values of a plain number.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
-        None if table.unknown.is_empty() => (value as u32 as i32).to_string(),
         None => format!("{} /* {} */", hex(value), table.unknown),
     }
 }

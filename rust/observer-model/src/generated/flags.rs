@@ -358,9 +358,9 @@ pub static STATFS_FLAGS: FlagTable = FlagTable {
 /// `futex_ops`
 #[rustfmt::skip]
 pub static FUTEX_OPS: FlagTable = FlagTable {
-    name: "futex_ops", unknown: "FUTEX_???", mask: 0xff,
-    choices: &[("FUTEX_WAIT", 0x0), ("FUTEX_WAIT_PRIVATE", 0x80), ("FUTEX_WAKE", 0x1), ("FUTEX_WAKE_PRIVATE", 0x81), ("FUTEX_FD", 0x2), ("FUTEX_FD_PRIVATE", 0x82), ("FUTEX_REQUEUE", 0x3), ("FUTEX_REQUEUE_PRIVATE", 0x83), ("FUTEX_CMP_REQUEUE", 0x4), ("FUTEX_CMP_REQUEUE_PRIVATE", 0x84), ("FUTEX_WAKE_OP", 0x5), ("FUTEX_WAKE_OP_PRIVATE", 0x85), ("FUTEX_LOCK_PI", 0x6), ("FUTEX_LOCK_PI_PRIVATE", 0x86), ("FUTEX_UNLOCK_PI", 0x7), ("FUTEX_UNLOCK_PI_PRIVATE", 0x87), ("FUTEX_TRYLOCK_PI", 0x8), ("FUTEX_TRYLOCK_PI_PRIVATE", 0x88), ("FUTEX_WAIT_BITSET", 0x9), ("FUTEX_WAIT_BITSET_PRIVATE", 0x89), ("FUTEX_WAKE_BITSET", 0xa), ("FUTEX_WAKE_BITSET_PRIVATE", 0x8a), ("FUTEX_WAIT_REQUEUE_PI", 0xb), ("FUTEX_WAIT_REQUEUE_PI_PRIVATE", 0x8b), ("FUTEX_CMP_REQUEUE_PI", 0xc), ("FUTEX_CMP_REQUEUE_PI_PRIVATE", 0x8c), ("FUTEX_LOCK_PI2", 0xd), ("FUTEX_LOCK_PI2_PRIVATE", 0x8d)],
-    values: &[("FUTEX_CLOCK_REALTIME", 0x100)],
+    name: "futex_ops", unknown: "FUTEX_???", mask: 0x7f,
+    choices: &[("FUTEX_WAIT", 0x0), ("FUTEX_WAKE", 0x1), ("FUTEX_FD", 0x2), ("FUTEX_REQUEUE", 0x3), ("FUTEX_CMP_REQUEUE", 0x4), ("FUTEX_WAKE_OP", 0x5), ("FUTEX_LOCK_PI", 0x6), ("FUTEX_UNLOCK_PI", 0x7), ("FUTEX_TRYLOCK_PI", 0x8), ("FUTEX_WAIT_BITSET", 0x9), ("FUTEX_WAKE_BITSET", 0xa), ("FUTEX_WAIT_REQUEUE_PI", 0xb), ("FUTEX_CMP_REQUEUE_PI", 0xc), ("FUTEX_LOCK_PI2", 0xd)],
+    values: &[("FUTEX_PRIVATE_FLAG", 0x80), ("FUTEX_CLOCK_REALTIME", 0x100)],
 };
 
 /// `futex_wake_ops`
@@ -470,17 +470,9 @@ pub static KEYCTL_CMDS: FlagTable = FlagTable {
 /// `key_specs`
 #[rustfmt::skip]
 pub static KEY_SPECS: FlagTable = FlagTable {
-    name: "key_specs", unknown: "", mask: 0x0,
+    name: "key_specs", unknown: "KEY_SPEC_???", mask: 0x0,
     choices: &[],
     values: &[("KEY_SPEC_THREAD_KEYRING", 0xffffffff), ("KEY_SPEC_PROCESS_KEYRING", 0xfffffffe), ("KEY_SPEC_SESSION_KEYRING", 0xfffffffd), ("KEY_SPEC_USER_KEYRING", 0xfffffffc), ("KEY_SPEC_USER_SESSION_KEYRING", 0xfffffffb), ("KEY_SPEC_GROUP_KEYRING", 0xfffffffa), ("KEY_SPEC_REQKEY_AUTH_KEY", 0xfffffff9), ("KEY_SPEC_REQUESTOR_KEYRING", 0xfffffff8)],
-};
-
-/// `mq_flags`
-#[rustfmt::skip]
-pub static MQ_FLAGS: FlagTable = FlagTable {
-    name: "mq_flags", unknown: "O_???", mask: 0x0,
-    choices: &[],
-    values: &[("O_NONBLOCK", 0x800)],
 };
 
 /// `prot`
@@ -504,7 +496,7 @@ pub static PROT_AARCH64: FlagTable = FlagTable {
 pub static MMAP_FLAGS: FlagTable = FlagTable {
     name: "mmap_flags", unknown: "MAP_???", mask: 0xf,
     choices: &[("MAP_FILE", 0x0), ("MAP_SHARED", 0x1), ("MAP_PRIVATE", 0x2), ("MAP_SHARED_VALIDATE", 0x3), ("MAP_DROPPABLE", 0x8)],
-    values: &[("MAP_32BIT", 0x40), ("MAP_ABOVE4G", 0x80), ("MAP_FIXED", 0x10), ("MAP_ANONYMOUS", 0x20), ("MAP_NORESERVE", 0x4000), ("MAP_POPULATE", 0x8000), ("MAP_NONBLOCK", 0x10000), ("MAP_GROWSDOWN", 0x100), ("MAP_DENYWRITE", 0x800), ("MAP_EXECUTABLE", 0x1000), ("MAP_LOCKED", 0x2000), ("MAP_STACK", 0x20000), ("MAP_HUGETLB", 0x40000), ("MAP_SYNC", 0x80000), ("MAP_FIXED_NOREPLACE", 0x100000)],
+    values: &[("MAP_32BIT", 0x40), ("MAP_ABOVE4G", 0x80), ("MAP_FIXED", 0x10), ("MAP_ANONYMOUS", 0x20), ("MAP_NORESERVE", 0x4000), ("MAP_POPULATE", 0x8000), ("MAP_NONBLOCK", 0x10000), ("MAP_GROWSDOWN", 0x100), ("MAP_DENYWRITE", 0x800), ("MAP_EXECUTABLE", 0x1000), ("MAP_LOCKED", 0x2000), ("MAP_STACK", 0x20000), ("MAP_HUGETLB", 0x40000), ("MAP_SYNC", 0x80000), ("MAP_FIXED_NOREPLACE", 0x100000), ("MAP_UNINITIALIZED", 0x4000000)],
 };
 
 /// `mremap_flags`
@@ -592,7 +584,7 @@ pub static MEMBARRIER_CMDS: FlagTable = FlagTable {
 pub static USERFAULTFD_FLAGS: FlagTable = FlagTable {
     name: "userfaultfd_flags", unknown: "UFFD_???", mask: 0x0,
     choices: &[],
-    values: &[("UFFD_USER_MODE_ONLY", 0x1), ("O_NONBLOCK", 0x800), ("O_CLOEXEC", 0x80000)],
+    values: &[("O_CLOEXEC", 0x80000), ("O_NONBLOCK", 0x800), ("UFFD_USER_MODE_ONLY", 0x1)],
 };
 
 /// `socket_families`
@@ -654,7 +646,7 @@ pub static SHUTDOWN_HOW: FlagTable = FlagTable {
 /// `socket_levels`
 #[rustfmt::skip]
 pub static SOCKET_LEVELS: FlagTable = FlagTable {
-    name: "socket_levels", unknown: "SOL_??", mask: 0x0,
+    name: "socket_levels", unknown: "SOL_???", mask: 0x0,
     choices: &[],
     values: &[("SOL_IP", 0x0), ("SOL_SOCKET", 0x1), ("SOL_TCP", 0x6), ("SOL_UDP", 0x11), ("SOL_IPV6", 0x29), ("SOL_ICMPV6", 0x3a), ("SOL_SCTP", 0x84), ("SOL_UDPLITE", 0x88), ("SOL_RAW", 0xff), ("SOL_IPX", 0x100), ("SOL_AX25", 0x101), ("SOL_ATALK", 0x102), ("SOL_NETROM", 0x103), ("SOL_ROSE", 0x104), ("SOL_DECNET", 0x105), ("SOL_X25", 0x106), ("SOL_PACKET", 0x107), ("SOL_ATM", 0x108), ("SOL_AAL", 0x109), ("SOL_IRDA", 0x10a), ("SOL_NETBEUI", 0x10b), ("SOL_LLC", 0x10c), ("SOL_DCCP", 0x10d), ("SOL_NETLINK", 0x10e), ("SOL_TIPC", 0x10f), ("SOL_RXRPC", 0x110), ("SOL_PPPOL2TP", 0x111), ("SOL_BLUETOOTH", 0x112), ("SOL_PNPIPE", 0x113), ("SOL_RDS", 0x114), ("SOL_IUCV", 0x115), ("SOL_CAIF", 0x116), ("SOL_ALG", 0x117), ("SOL_NFC", 0x118), ("SOL_KCM", 0x119), ("SOL_TLS", 0x11a), ("SOL_XDP", 0x11b), ("SOL_MPTCP", 0x11c), ("SOL_MCTP", 0x11d), ("SOL_SMC", 0x11e), ("SOL_VSOCK", 0x11f)],
 };
@@ -715,14 +707,6 @@ pub static SCM_TYPES: FlagTable = FlagTable {
     values: &[("SCM_RIGHTS", 0x1), ("SCM_CREDENTIALS", 0x2), ("SCM_SECURITY", 0x3), ("SCM_PIDFD", 0x4)],
 };
 
-/// `ethertypes`
-#[rustfmt::skip]
-pub static ETHERTYPES: FlagTable = FlagTable {
-    name: "ethertypes", unknown: "ETH_P_???", mask: 0x0,
-    choices: &[],
-    values: &[("ETH_P_802_3", 0x1), ("ETH_P_ALL", 0x3), ("ETH_P_802_2", 0x4), ("ETH_P_LOOP", 0x60), ("ETH_P_IP", 0x800), ("ETH_P_ARP", 0x806), ("ETH_P_8021Q", 0x8100), ("ETH_P_IPV6", 0x86dd), ("ETH_P_PPP_DISC", 0x8863), ("ETH_P_PPP_SES", 0x8864), ("ETH_P_PAE", 0x888e), ("ETH_P_LLDP", 0x88cc)],
-};
-
 /// `clone_flags`
 #[rustfmt::skip]
 pub static CLONE_FLAGS: FlagTable = FlagTable {
@@ -760,7 +744,7 @@ pub static SETNS_TYPES: FlagTable = FlagTable {
 pub static WAIT_OPTIONS: FlagTable = FlagTable {
     name: "wait_options", unknown: "W???", mask: 0x0,
     choices: &[],
-    values: &[("WNOHANG", 0x1), ("WSTOPPED", 0x2), ("WEXITED", 0x4), ("WCONTINUED", 0x8), ("WNOWAIT", 0x1000000), ("__WCLONE", 0x80000000), ("__WALL", 0x40000000), ("__WNOTHREAD", 0x20000000)],
+    values: &[("WNOHANG", 0x1), ("WUNTRACED", 0x2), ("WEXITED", 0x4), ("WCONTINUED", 0x8), ("WNOWAIT", 0x1000000), ("__WCLONE", 0x80000000), ("__WALL", 0x40000000), ("__WNOTHREAD", 0x20000000)],
 };
 
 /// `waitid_types`
@@ -831,7 +815,7 @@ pub static SCHED_FLAGS: FlagTable = FlagTable {
 #[rustfmt::skip]
 pub static PERSONALITIES: FlagTable = FlagTable {
     name: "personalities", unknown: "PER_???", mask: 0xff,
-    choices: &[("PER_LINUX", 0x0), ("PER_SVR4", 0x1), ("PER_SVR3", 0x2), ("PER_SCOSVR3", 0x3), ("PER_WYSEV386", 0x4), ("PER_ISCR4", 0x5), ("PER_BSD", 0x6), ("PER_XENIX", 0x7), ("PER_LINUX32", 0x8), ("PER_IRIX32", 0x9), ("PER_IRIXN32", 0xa), ("PER_IRIX64", 0xb), ("PER_RISCOS", 0xc), ("PER_SOLARIS", 0xd), ("PER_UW7", 0xe), ("PER_OSF4", 0xf), ("PER_HPUX", 0x10)],
+    choices: &[("PER_LINUX", 0x0), ("PER_SVR4", 0x4100001), ("PER_SVR3", 0x5000002), ("PER_SCOSVR3", 0x7000003), ("PER_WYSEV386", 0x5000004), ("PER_ISCR4", 0x4000005), ("PER_BSD", 0x6), ("PER_XENIX", 0x5000007), ("PER_LINUX32", 0x8), ("PER_IRIX32", 0x4000009), ("PER_IRIXN32", 0x400000a), ("PER_IRIX64", 0x400000b), ("PER_RISCOS", 0xc), ("PER_SOLARIS", 0x400000d), ("PER_UW7", 0x410000e), ("PER_OSF4", 0xf), ("PER_HPUX", 0x10)],
     values: &[("UNAME26", 0x20000), ("ADDR_NO_RANDOMIZE", 0x40000), ("FDPIC_FUNCPTRS", 0x80000), ("MMAP_PAGE_ZERO", 0x100000), ("ADDR_COMPAT_LAYOUT", 0x200000), ("READ_IMPLIES_EXEC", 0x400000), ("ADDR_LIMIT_32BIT", 0x800000), ("SHORT_INODE", 0x1000000), ("WHOLE_SECONDS", 0x2000000), ("STICKY_TIMEOUTS", 0x4000000), ("ADDR_LIMIT_3GB", 0x8000000)],
 };
 
@@ -947,6 +931,14 @@ pub static CAP_VERSIONS: FlagTable = FlagTable {
     values: &[("_LINUX_CAPABILITY_VERSION_1", 0x19980330), ("_LINUX_CAPABILITY_VERSION_2", 0x20071026), ("_LINUX_CAPABILITY_VERSION_3", 0x20080522)],
 };
 
+/// `cap_mask0`
+#[rustfmt::skip]
+pub static CAP_MASK0: FlagTable = FlagTable {
+    name: "cap_mask0", unknown: "CAP_???", mask: 0x0,
+    choices: &[],
+    values: &[("CAP_CHOWN", 0x1), ("CAP_DAC_OVERRIDE", 0x2), ("CAP_DAC_READ_SEARCH", 0x4), ("CAP_FOWNER", 0x8), ("CAP_FSETID", 0x10), ("CAP_KILL", 0x20), ("CAP_SETGID", 0x40), ("CAP_SETUID", 0x80), ("CAP_SETPCAP", 0x100), ("CAP_LINUX_IMMUTABLE", 0x200), ("CAP_NET_BIND_SERVICE", 0x400), ("CAP_NET_BROADCAST", 0x800), ("CAP_NET_ADMIN", 0x1000), ("CAP_NET_RAW", 0x2000), ("CAP_IPC_LOCK", 0x4000), ("CAP_IPC_OWNER", 0x8000), ("CAP_SYS_MODULE", 0x10000), ("CAP_SYS_RAWIO", 0x20000), ("CAP_SYS_CHROOT", 0x40000), ("CAP_SYS_PTRACE", 0x80000), ("CAP_SYS_PACCT", 0x100000), ("CAP_SYS_ADMIN", 0x200000), ("CAP_SYS_BOOT", 0x400000), ("CAP_SYS_NICE", 0x800000), ("CAP_SYS_RESOURCE", 0x1000000), ("CAP_SYS_TIME", 0x2000000), ("CAP_SYS_TTY_CONFIG", 0x4000000), ("CAP_MKNOD", 0x8000000), ("CAP_LEASE", 0x10000000), ("CAP_AUDIT_WRITE", 0x20000000), ("CAP_AUDIT_CONTROL", 0x40000000), ("CAP_SETFCAP", 0x80000000), ("CAP_MAC_OVERRIDE", 0x100000000), ("CAP_MAC_ADMIN", 0x200000000), ("CAP_SYSLOG", 0x400000000), ("CAP_WAKE_ALARM", 0x800000000), ("CAP_BLOCK_SUSPEND", 0x1000000000), ("CAP_AUDIT_READ", 0x2000000000), ("CAP_PERFMON", 0x4000000000), ("CAP_BPF", 0x8000000000), ("CAP_CHECKPOINT_RESTORE", 0x10000000000)],
+};
+
 /// `ptrace_requests`
 #[rustfmt::skip]
 pub static PTRACE_REQUESTS: FlagTable = FlagTable {
@@ -1051,46 +1043,6 @@ pub static LANDLOCK_RESTRICT_FLAGS: FlagTable = FlagTable {
     values: &[("LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF", 0x1), ("LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON", 0x2), ("LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF", 0x4)],
 };
 
-/// `ptracers`
-#[rustfmt::skip]
-pub static PTRACERS: FlagTable = FlagTable {
-    name: "ptracers", unknown: "", mask: 0x0,
-    choices: &[],
-    values: &[("PR_SET_PTRACER_ANY", 0xffffffff)],
-};
-
-/// `pr_mce_kill`
-#[rustfmt::skip]
-pub static PR_MCE_KILL: FlagTable = FlagTable {
-    name: "pr_mce_kill", unknown: "PR_MCE_KILL_???", mask: 0x0,
-    choices: &[],
-    values: &[("PR_MCE_KILL_CLEAR", 0x0), ("PR_MCE_KILL_SET", 0x1)],
-};
-
-/// `pr_mce_policy`
-#[rustfmt::skip]
-pub static PR_MCE_POLICY: FlagTable = FlagTable {
-    name: "pr_mce_policy", unknown: "PR_MCE_KILL_???", mask: 0x0,
-    choices: &[],
-    values: &[("PR_MCE_KILL_LATE", 0x0), ("PR_MCE_KILL_EARLY", 0x1), ("PR_MCE_KILL_DEFAULT", 0x2)],
-};
-
-/// `pr_spec`
-#[rustfmt::skip]
-pub static PR_SPEC: FlagTable = FlagTable {
-    name: "pr_spec", unknown: "PR_SPEC_???", mask: 0x0,
-    choices: &[],
-    values: &[("PR_SPEC_STORE_BYPASS", 0x0), ("PR_SPEC_INDIRECT_BRANCH", 0x1), ("PR_SPEC_L1D_FLUSH", 0x2)],
-};
-
-/// `pr_spec_ctrl`
-#[rustfmt::skip]
-pub static PR_SPEC_CTRL: FlagTable = FlagTable {
-    name: "pr_spec_ctrl", unknown: "PR_SPEC_???", mask: 0x0,
-    choices: &[],
-    values: &[("PR_SPEC_NOT_AFFECTED", 0x0), ("PR_SPEC_PRCTL", 0x1), ("PR_SPEC_ENABLE", 0x2), ("PR_SPEC_DISABLE", 0x4), ("PR_SPEC_FORCE_DISABLE", 0x8), ("PR_SPEC_DISABLE_NOEXEC", 0x10)],
-};
-
 /// `sigprocmask_how`
 #[rustfmt::skip]
 pub static SIGPROCMASK_HOW: FlagTable = FlagTable {
@@ -1104,7 +1056,7 @@ pub static SIGPROCMASK_HOW: FlagTable = FlagTable {
 pub static SA_FLAGS: FlagTable = FlagTable {
     name: "sa_flags", unknown: "SA_???", mask: 0x0,
     choices: &[],
-    values: &[("SA_RESTORER", 0x4000000), ("SA_ONSTACK", 0x8000000), ("SA_RESTART", 0x10000000), ("SA_NODEFER", 0x40000000), ("SA_RESETHAND", 0x80000000), ("SA_SIGINFO", 0x4), ("SA_NOCLDSTOP", 0x1), ("SA_NOCLDWAIT", 0x2), ("SA_UNSUPPORTED", 0x400), ("SA_EXPOSE_TAGBITS", 0x800)],
+    values: &[("SA_RESTORER", 0x4000000), ("SA_RESTART", 0x10000000), ("SA_NODEFER", 0x40000000), ("SA_RESETHAND", 0x80000000), ("SA_ONSTACK", 0x8000000), ("SA_SIGINFO", 0x4), ("SA_NOCLDSTOP", 0x1), ("SA_NOCLDWAIT", 0x2), ("SA_EXPOSE_TAGBITS", 0x800), ("SA_UNSUPPORTED", 0x400)],
 };
 
 /// `ss_flags`
@@ -1206,17 +1158,9 @@ pub static FSCONFIG_CMDS: FlagTable = FlagTable {
 /// `mount_attrs`
 #[rustfmt::skip]
 pub static MOUNT_ATTRS: FlagTable = FlagTable {
-    name: "mount_attrs", unknown: "MOUNT_ATTR_???", mask: 0x0,
-    choices: &[],
-    values: &[("MOUNT_ATTR_RDONLY", 0x1), ("MOUNT_ATTR_NOSUID", 0x2), ("MOUNT_ATTR_NODEV", 0x4), ("MOUNT_ATTR_NOEXEC", 0x8), ("MOUNT_ATTR_NOATIME", 0x10), ("MOUNT_ATTR_STRICTATIME", 0x20), ("MOUNT_ATTR_NODIRATIME", 0x80), ("MOUNT_ATTR_IDMAP", 0x100000), ("MOUNT_ATTR_NOSYMFOLLOW", 0x200000)],
-};
-
-/// `mount_propagation`
-#[rustfmt::skip]
-pub static MOUNT_PROPAGATION: FlagTable = FlagTable {
-    name: "mount_propagation", unknown: "MS_???", mask: 0x0,
-    choices: &[],
-    values: &[("MS_UNBINDABLE", 0x20000), ("MS_PRIVATE", 0x40000), ("MS_SLAVE", 0x80000), ("MS_SHARED", 0x100000)],
+    name: "mount_attrs", unknown: "MOUNT_ATTR_???", mask: 0x70,
+    choices: &[("MOUNT_ATTR_RELATIME", 0x0), ("MOUNT_ATTR_NOATIME", 0x10), ("MOUNT_ATTR_STRICTATIME", 0x20)],
+    values: &[("MOUNT_ATTR_RDONLY", 0x1), ("MOUNT_ATTR_NOSUID", 0x2), ("MOUNT_ATTR_NODEV", 0x4), ("MOUNT_ATTR_NOEXEC", 0x8), ("MOUNT_ATTR_NODIRATIME", 0x80), ("MOUNT_ATTR_IDMAP", 0x100000), ("MOUNT_ATTR_NOSYMFOLLOW", 0x200000)],
 };
 
 /// `getrandom_flags`
@@ -1342,129 +1286,9 @@ pub static IOCTL_REQUESTS: FlagTable = FlagTable {
 /// `termios_iflags`
 #[rustfmt::skip]
 pub static TERMIOS_IFLAGS: FlagTable = FlagTable {
-    name: "termios_iflags", unknown: "???", mask: 0x0,
+    name: "termios_iflags", unknown: "I???", mask: 0x0,
     choices: &[],
     values: &[("IGNBRK", 0x1), ("BRKINT", 0x2), ("IGNPAR", 0x4), ("PARMRK", 0x8), ("INPCK", 0x10), ("ISTRIP", 0x20), ("INLCR", 0x40), ("IGNCR", 0x80), ("ICRNL", 0x100), ("IUCLC", 0x200), ("IXON", 0x400), ("IXANY", 0x800), ("IXOFF", 0x1000), ("IMAXBEL", 0x2000), ("IUTF8", 0x4000)],
-};
-
-/// `fs_flags`
-#[rustfmt::skip]
-pub static FS_FLAGS: FlagTable = FlagTable {
-    name: "fs_flags", unknown: "FS_???_FL", mask: 0x0,
-    choices: &[],
-    values: &[("FS_SECRM_FL", 0x1), ("FS_UNRM_FL", 0x2), ("FS_COMPR_FL", 0x4), ("FS_SYNC_FL", 0x8), ("FS_IMMUTABLE_FL", 0x10), ("FS_APPEND_FL", 0x20), ("FS_NODUMP_FL", 0x40), ("FS_NOATIME_FL", 0x80), ("FS_INDEX_FL", 0x1000), ("FS_JOURNAL_DATA_FL", 0x4000), ("FS_NOTAIL_FL", 0x8000), ("FS_DIRSYNC_FL", 0x10000), ("FS_TOPDIR_FL", 0x20000), ("FS_EXTENT_FL", 0x80000), ("FS_NOCOW_FL", 0x800000), ("FS_INLINE_DATA_FL", 0x10000000), ("FS_PROJINHERIT_FL", 0x20000000), ("FS_CASEFOLD_FL", 0x40000000)],
-};
-
-/// `tcflush`
-#[rustfmt::skip]
-pub static TCFLUSH: FlagTable = FlagTable {
-    name: "tcflush", unknown: "TC???", mask: 0x0,
-    choices: &[],
-    values: &[("TCIFLUSH", 0x0), ("TCOFLUSH", 0x1), ("TCIOFLUSH", 0x2)],
-};
-
-/// `tcflow`
-#[rustfmt::skip]
-pub static TCFLOW: FlagTable = FlagTable {
-    name: "tcflow", unknown: "TC???", mask: 0x0,
-    choices: &[],
-    values: &[("TCOOFF", 0x0), ("TCOON", 0x1), ("TCIOFF", 0x2), ("TCION", 0x3)],
-};
-
-/// `termios_iflag`
-#[rustfmt::skip]
-pub static TERMIOS_IFLAG: FlagTable = FlagTable {
-    name: "termios_iflag", unknown: "I???", mask: 0x0,
-    choices: &[],
-    values: &[("IGNBRK", 0x1), ("BRKINT", 0x2), ("IGNPAR", 0x4), ("PARMRK", 0x8), ("INPCK", 0x10), ("ISTRIP", 0x20), ("INLCR", 0x40), ("IGNCR", 0x80), ("ICRNL", 0x100), ("IUCLC", 0x200), ("IXON", 0x400), ("IXANY", 0x800), ("IXOFF", 0x1000), ("IMAXBEL", 0x2000), ("IUTF8", 0x4000)],
-};
-
-/// `termios_oflag`
-#[rustfmt::skip]
-pub static TERMIOS_OFLAG: FlagTable = FlagTable {
-    name: "termios_oflag", unknown: "O???", mask: 0x0,
-    choices: &[],
-    values: &[("OPOST", 0x1), ("OLCUC", 0x2), ("ONLCR", 0x4), ("OCRNL", 0x8), ("ONOCR", 0x10), ("ONLRET", 0x20), ("OFILL", 0x40), ("OFDEL", 0x80)],
-};
-
-/// `termios_nl`
-#[rustfmt::skip]
-pub static TERMIOS_NL: FlagTable = FlagTable {
-    name: "termios_nl", unknown: "NL?", mask: 0x0,
-    choices: &[],
-    values: &[("NL0", 0x0), ("NL1", 0x100)],
-};
-
-/// `termios_cr`
-#[rustfmt::skip]
-pub static TERMIOS_CR: FlagTable = FlagTable {
-    name: "termios_cr", unknown: "CR?", mask: 0x0,
-    choices: &[],
-    values: &[("CR0", 0x0), ("CR1", 0x200), ("CR2", 0x400), ("CR3", 0x600)],
-};
-
-/// `termios_tab`
-#[rustfmt::skip]
-pub static TERMIOS_TAB: FlagTable = FlagTable {
-    name: "termios_tab", unknown: "TAB?", mask: 0x0,
-    choices: &[],
-    values: &[("TAB0", 0x0), ("TAB1", 0x800), ("TAB2", 0x1000), ("TAB3", 0x1800)],
-};
-
-/// `termios_bs`
-#[rustfmt::skip]
-pub static TERMIOS_BS: FlagTable = FlagTable {
-    name: "termios_bs", unknown: "BS?", mask: 0x0,
-    choices: &[],
-    values: &[("BS0", 0x0), ("BS1", 0x2000)],
-};
-
-/// `termios_vt`
-#[rustfmt::skip]
-pub static TERMIOS_VT: FlagTable = FlagTable {
-    name: "termios_vt", unknown: "VT?", mask: 0x0,
-    choices: &[],
-    values: &[("VT0", 0x0), ("VT1", 0x4000)],
-};
-
-/// `termios_ff`
-#[rustfmt::skip]
-pub static TERMIOS_FF: FlagTable = FlagTable {
-    name: "termios_ff", unknown: "FF?", mask: 0x0,
-    choices: &[],
-    values: &[("FF0", 0x0), ("FF1", 0x8000)],
-};
-
-/// `termios_baud`
-#[rustfmt::skip]
-pub static TERMIOS_BAUD: FlagTable = FlagTable {
-    name: "termios_baud", unknown: "B???", mask: 0x0,
-    choices: &[],
-    values: &[("B0", 0x0), ("B50", 0x1), ("B75", 0x2), ("B110", 0x3), ("B134", 0x4), ("B150", 0x5), ("B200", 0x6), ("B300", 0x7), ("B600", 0x8), ("B1200", 0x9), ("B1800", 0xa), ("B2400", 0xb), ("B4800", 0xc), ("B9600", 0xd), ("B19200", 0xe), ("B38400", 0xf), ("BOTHER", 0x1000), ("B57600", 0x1001), ("B115200", 0x1002), ("B230400", 0x1003), ("B460800", 0x1004), ("B500000", 0x1005), ("B576000", 0x1006), ("B921600", 0x1007), ("B1000000", 0x1008), ("B1152000", 0x1009), ("B1500000", 0x100a), ("B2000000", 0x100b), ("B2500000", 0x100c), ("B3000000", 0x100d), ("B3500000", 0x100e), ("B4000000", 0x100f)],
-};
-
-/// `termios_cs`
-#[rustfmt::skip]
-pub static TERMIOS_CS: FlagTable = FlagTable {
-    name: "termios_cs", unknown: "CS?", mask: 0x0,
-    choices: &[],
-    values: &[("CS5", 0x0), ("CS6", 0x10), ("CS7", 0x20), ("CS8", 0x30)],
-};
-
-/// `termios_cflag`
-#[rustfmt::skip]
-pub static TERMIOS_CFLAG: FlagTable = FlagTable {
-    name: "termios_cflag", unknown: "C???", mask: 0x0,
-    choices: &[],
-    values: &[("CSTOPB", 0x40), ("CREAD", 0x80), ("PARENB", 0x100), ("PARODD", 0x200), ("HUPCL", 0x400), ("CLOCAL", 0x800), ("CMSPAR", 0x40000000), ("CRTSCTS", 0x80000000)],
-};
-
-/// `termios_lflag`
-#[rustfmt::skip]
-pub static TERMIOS_LFLAG: FlagTable = FlagTable {
-    name: "termios_lflag", unknown: "L???", mask: 0x0,
-    choices: &[],
-    values: &[("ISIG", 0x1), ("ICANON", 0x2), ("XCASE", 0x4), ("ECHO", 0x8), ("ECHOE", 0x10), ("ECHOK", 0x20), ("ECHONL", 0x40), ("NOFLSH", 0x80), ("TOSTOP", 0x100), ("ECHOCTL", 0x200), ("ECHOPRT", 0x400), ("ECHOKE", 0x800), ("FLUSHO", 0x1000), ("PENDIN", 0x4000), ("IEXTEN", 0x8000), ("EXTPROC", 0x10000)],
 };
 
 /// `clock_ids`
@@ -1539,14 +1363,6 @@ pub static UTIME_NSEC: FlagTable = FlagTable {
     values: &[("UTIME_NOW", 0x3fffffff), ("UTIME_OMIT", 0x3ffffffe)],
 };
 
-/// `timex_status`
-#[rustfmt::skip]
-pub static TIMEX_STATUS: FlagTable = FlagTable {
-    name: "timex_status", unknown: "STA_???", mask: 0x0,
-    choices: &[],
-    values: &[("STA_PLL", 0x1), ("STA_PPSFREQ", 0x2), ("STA_PPSTIME", 0x4), ("STA_FLL", 0x8), ("STA_INS", 0x10), ("STA_DEL", 0x20), ("STA_UNSYNC", 0x40), ("STA_FREQHOLD", 0x80), ("STA_PPSSIGNAL", 0x100), ("STA_PPSJITTER", 0x200), ("STA_PPSWANDER", 0x400), ("STA_PPSERROR", 0x800), ("STA_CLOCKERR", 0x1000), ("STA_NANO", 0x2000), ("STA_MODE", 0x4000), ("STA_CLK", 0x8000)],
-};
-
 /// All tables, by name for the tests and the table's listing.
 #[rustfmt::skip]
-pub static ALL: &[&FlagTable] = &[&OPEN_FLAGS, &OPEN_STATUS_FLAGS, &RESOLVE_FLAGS, &AT_FLAGS, &FACCESSAT_FLAGS, &UNLINKAT_FLAGS, &STATX_FLAGS, &STATX_MASK, &STATX_ATTRIBUTES, &ACCESS_MODES, &SEEK_WHENCE, &FCNTL_CMDS, &FD_FLAGS, &LEASE_TYPES, &SEALS, &RW_HINTS, &NOTIFY_FLAGS, &F_OWNER_TYPES, &FLOCK_OPS, &RENAMEAT2_FLAGS, &FALLOCATE_MODES, &FADVISE_ADVICE, &SYNC_FILE_RANGE_FLAGS, &SPLICE_FLAGS, &RWF_FLAGS, &MEMFD_FLAGS, &CLOSE_RANGE_FLAGS, &EVENTFD_FLAGS, &EPOLL_CREATE_FLAGS, &EPOLL_OPS, &EPOLL_EVENTS, &POLL_EVENTS, &INOTIFY_INIT_FLAGS, &INOTIFY_EVENTS, &XATTR_FLAGS, &FILE_TYPES, &FANOTIFY_INIT_FLAGS, &FANOTIFY_MARK_FLAGS, &FANOTIFY_EVENTS, &NAME_TO_HANDLE_FLAGS, &FS_MAGIC, &STATFS_FLAGS, &FUTEX_OPS, &FUTEX_WAKE_OPS, &FUTEX_WAKE_CMPS, &FUTEX2_FLAGS, &IPC_FLAGS, &SHM_GET_FLAGS, &SHM_AT_FLAGS, &SHM_CTLS, &SEM_CTLS, &MSG_CTLS, &MSG_RCV_FLAGS, &SEM_OP_FLAGS, &IPC_KEYS, &KEYCTL_CMDS, &KEY_SPECS, &MQ_FLAGS, &PROT, &MMAP_FLAGS, &MREMAP_FLAGS, &MADVISE_ADVICE, &MSYNC_FLAGS, &MLOCKALL_FLAGS, &MLOCK2_FLAGS, &PKEY_RIGHTS, &MEMPOLICY_MODES, &MBIND_FLAGS, &GET_MEMPOLICY_FLAGS, &MEMBARRIER_CMDS, &USERFAULTFD_FLAGS, &SOCKET_FAMILIES, &SOCKET_TYPES, &ACCEPT4_FLAGS, &INET_PROTOCOLS, &NETLINK_PROTOCOLS, &MSG_FLAGS, &SHUTDOWN_HOW, &SOCKET_LEVELS, &SO_OPTIONS, &IP_OPTIONS, &IPV6_OPTIONS, &TCP_OPTIONS, &UDP_OPTIONS, &NETLINK_OPTIONS, &SCM_TYPES, &ETHERTYPES, &CLONE_FLAGS, &CLONE3_FLAGS, &UNSHARE_FLAGS, &SETNS_TYPES, &WAIT_OPTIONS, &WAITID_TYPES, &RLIMIT_RESOURCES, &RUSAGE_WHO, &PRIORITY_WHICH, &IOPRIO_WHICH, &IOPRIO_CLASSES, &SCHED_POLICIES, &SCHED_FLAGS, &PERSONALITIES, &PRCTL_OPTIONS, &ARCH_PRCTL_OPTIONS, &DUMPABLE, &PR_CAP_AMBIENT, &PR_SET_MM, &PR_SET_VMA, &PR_TSC, &SECUREBITS, &SECCOMP_MODES, &SECCOMP_OPS, &SECCOMP_FILTER_FLAGS, &SECCOMP_ACTIONS, &CAPABILITIES, &CAP_VERSIONS, &PTRACE_REQUESTS, &PTRACE_OPTIONS, &NT_TYPES, &PIDFD_OPEN_FLAGS, &PIDFD_SIGNAL_FLAGS, &KCMP_TYPES, &EXECVEAT_FLAGS, &RSEQ_FLAGS, &LANDLOCK_FS, &LANDLOCK_NET, &LANDLOCK_RULESET_FLAGS, &LANDLOCK_RULE_TYPES, &LANDLOCK_RESTRICT_FLAGS, &PTRACERS, &PR_MCE_KILL, &PR_MCE_POLICY, &PR_SPEC, &PR_SPEC_CTRL, &SIGPROCMASK_HOW, &SA_FLAGS, &SS_FLAGS, &SIGNALFD_FLAGS, &SI_CODES, &SI_CODES_CHILD, &MOUNT_FLAGS, &UMOUNT_FLAGS, &OPEN_TREE_FLAGS, &MOVE_MOUNT_FLAGS, &FSOPEN_FLAGS, &FSMOUNT_FLAGS, &FSPICK_FLAGS, &FSCONFIG_CMDS, &MOUNT_ATTRS, &MOUNT_PROPAGATION, &GETRANDOM_FLAGS, &BPF_CMDS, &IO_URING_SETUP_FLAGS, &IO_URING_ENTER_FLAGS, &IO_URING_REGISTER_OPS, &IO_URING_FEATURES, &PERF_OPEN_FLAGS, &REBOOT_MAGIC1, &REBOOT_MAGIC2, &REBOOT_CMDS, &SWAP_FLAGS, &MODULE_INIT_FLAGS, &DELETE_MODULE_FLAGS, &SYSLOG_ACTIONS, &IOCTL_REQUESTS, &TERMIOS_IFLAGS, &FS_FLAGS, &TCFLUSH, &TCFLOW, &TERMIOS_IFLAG, &TERMIOS_OFLAG, &TERMIOS_NL, &TERMIOS_CR, &TERMIOS_TAB, &TERMIOS_BS, &TERMIOS_VT, &TERMIOS_FF, &TERMIOS_BAUD, &TERMIOS_CS, &TERMIOS_CFLAG, &TERMIOS_LFLAG, &CLOCK_IDS, &TIMER_FLAGS, &TIMERFD_CREATE_FLAGS, &TIMERFD_SETTIME_FLAGS, &ITIMERS, &ADJTIMEX_MODES, &CLOCK_STATES, &SIGEV_NOTIFY, &UTIME_NSEC, &TIMEX_STATUS];
+pub static ALL: &[&FlagTable] = &[&OPEN_FLAGS, &OPEN_STATUS_FLAGS, &RESOLVE_FLAGS, &AT_FLAGS, &FACCESSAT_FLAGS, &UNLINKAT_FLAGS, &STATX_FLAGS, &STATX_MASK, &STATX_ATTRIBUTES, &ACCESS_MODES, &SEEK_WHENCE, &FCNTL_CMDS, &FD_FLAGS, &LEASE_TYPES, &SEALS, &RW_HINTS, &NOTIFY_FLAGS, &F_OWNER_TYPES, &FLOCK_OPS, &RENAMEAT2_FLAGS, &FALLOCATE_MODES, &FADVISE_ADVICE, &SYNC_FILE_RANGE_FLAGS, &SPLICE_FLAGS, &RWF_FLAGS, &MEMFD_FLAGS, &CLOSE_RANGE_FLAGS, &EVENTFD_FLAGS, &EPOLL_CREATE_FLAGS, &EPOLL_OPS, &EPOLL_EVENTS, &POLL_EVENTS, &INOTIFY_INIT_FLAGS, &INOTIFY_EVENTS, &XATTR_FLAGS, &FILE_TYPES, &FANOTIFY_INIT_FLAGS, &FANOTIFY_MARK_FLAGS, &FANOTIFY_EVENTS, &NAME_TO_HANDLE_FLAGS, &FS_MAGIC, &STATFS_FLAGS, &FUTEX_OPS, &FUTEX_WAKE_OPS, &FUTEX_WAKE_CMPS, &FUTEX2_FLAGS, &IPC_FLAGS, &SHM_GET_FLAGS, &SHM_AT_FLAGS, &SHM_CTLS, &SEM_CTLS, &MSG_CTLS, &MSG_RCV_FLAGS, &SEM_OP_FLAGS, &IPC_KEYS, &KEYCTL_CMDS, &KEY_SPECS, &PROT, &MMAP_FLAGS, &MREMAP_FLAGS, &MADVISE_ADVICE, &MSYNC_FLAGS, &MLOCKALL_FLAGS, &MLOCK2_FLAGS, &PKEY_RIGHTS, &MEMPOLICY_MODES, &MBIND_FLAGS, &GET_MEMPOLICY_FLAGS, &MEMBARRIER_CMDS, &USERFAULTFD_FLAGS, &SOCKET_FAMILIES, &SOCKET_TYPES, &ACCEPT4_FLAGS, &INET_PROTOCOLS, &NETLINK_PROTOCOLS, &MSG_FLAGS, &SHUTDOWN_HOW, &SOCKET_LEVELS, &SO_OPTIONS, &IP_OPTIONS, &IPV6_OPTIONS, &TCP_OPTIONS, &UDP_OPTIONS, &NETLINK_OPTIONS, &SCM_TYPES, &CLONE_FLAGS, &CLONE3_FLAGS, &UNSHARE_FLAGS, &SETNS_TYPES, &WAIT_OPTIONS, &WAITID_TYPES, &RLIMIT_RESOURCES, &RUSAGE_WHO, &PRIORITY_WHICH, &IOPRIO_WHICH, &IOPRIO_CLASSES, &SCHED_POLICIES, &SCHED_FLAGS, &PERSONALITIES, &PRCTL_OPTIONS, &ARCH_PRCTL_OPTIONS, &DUMPABLE, &PR_CAP_AMBIENT, &PR_SET_MM, &PR_SET_VMA, &PR_TSC, &SECUREBITS, &SECCOMP_MODES, &SECCOMP_OPS, &SECCOMP_FILTER_FLAGS, &SECCOMP_ACTIONS, &CAPABILITIES, &CAP_VERSIONS, &CAP_MASK0, &PTRACE_REQUESTS, &PTRACE_OPTIONS, &NT_TYPES, &PIDFD_OPEN_FLAGS, &PIDFD_SIGNAL_FLAGS, &KCMP_TYPES, &EXECVEAT_FLAGS, &RSEQ_FLAGS, &LANDLOCK_FS, &LANDLOCK_NET, &LANDLOCK_RULESET_FLAGS, &LANDLOCK_RULE_TYPES, &LANDLOCK_RESTRICT_FLAGS, &SIGPROCMASK_HOW, &SA_FLAGS, &SS_FLAGS, &SIGNALFD_FLAGS, &SI_CODES, &SI_CODES_CHILD, &MOUNT_FLAGS, &UMOUNT_FLAGS, &OPEN_TREE_FLAGS, &MOVE_MOUNT_FLAGS, &FSOPEN_FLAGS, &FSMOUNT_FLAGS, &FSPICK_FLAGS, &FSCONFIG_CMDS, &MOUNT_ATTRS, &GETRANDOM_FLAGS, &BPF_CMDS, &IO_URING_SETUP_FLAGS, &IO_URING_ENTER_FLAGS, &IO_URING_REGISTER_OPS, &IO_URING_FEATURES, &PERF_OPEN_FLAGS, &REBOOT_MAGIC1, &REBOOT_MAGIC2, &REBOOT_CMDS, &SWAP_FLAGS, &MODULE_INIT_FLAGS, &DELETE_MODULE_FLAGS, &SYSLOG_ACTIONS, &IOCTL_REQUESTS, &TERMIOS_IFLAGS, &CLOCK_IDS, &TIMER_FLAGS, &TIMERFD_CREATE_FLAGS, &TIMERFD_SETTIME_FLAGS, &ITIMERS, &ADJTIMEX_MODES, &CLOCK_STATES, &SIGEV_NOTIFY, &UTIME_NSEC];

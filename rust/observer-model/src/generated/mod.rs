@@ -12,14 +12,21 @@ pub mod x86_64;
 mod prelude {
     pub use super::{flags, structs};
     pub use crate::fetch::{Cond, Fetch, Len, Shape};
-    pub use crate::meaning::ArgType::*;
-    pub use crate::meaning::{Arg, ArgType, Dir, Field, FlagTable, Ret, Special as K, StructDef, Variant, Variants};
     pub use crate::record::When::{self, Entry, Exit};
-    pub use crate::syscall::{Classes, Syscall};
+    pub use crate::syscall::ArgType::*;
+    pub use crate::syscall::{Arg, ArgType, Classes, Dir, Field, FlagTable, Ret, Special as K, StructDef, Syscall};
 
-    /// A number behind a pointer.
-    pub const fn number(width: u8, signed: bool, ty: ArgType) -> Field {
-        Field { name: "", offset: 0, width, count: 1, signed, ty }
+    /// Numbers behind pointers.
+    pub mod fields {
+        use crate::syscall::{ArgType, Field};
+
+        const fn number(width: u8, signed: bool, ty: ArgType) -> Field {
+            Field { name: "", offset: 0, width, count: 1, signed, ty }
+        }
+        pub static I32: Field = number(4, true, ArgType::Long);
+        pub static U32: Field = number(4, false, ArgType::Ulong);
+        pub static I64: Field = number(8, true, ArgType::Long);
+        pub static U64: Field = number(8, false, ArgType::Hex);
     }
 
     pub const fn a(name: &'static str, ty: ArgType) -> Arg {
@@ -49,8 +56,7 @@ mod prelude {
         classes: Classes,
         fully_decoded: bool,
         shown: &'static [u8],
-        variants: Option<&'static Variants>,
     ) -> Option<Syscall> {
-        Some(Syscall { nr, name, args, ret, fetches, classes, fully_decoded, shown, variants })
+        Some(Syscall { nr, name, args, ret, fetches, classes, fully_decoded, shown })
     }
 }
