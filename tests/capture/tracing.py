@@ -21,6 +21,7 @@ ENVIRONMENT = {
     "LC_ALL": "C",
     "HOME": "/nonexistent",
     "PYTHONHASHSEED": "0",
+    "PERL_HASH_SEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 FORKS = {"fork", "vfork", "clone", "clone3"}

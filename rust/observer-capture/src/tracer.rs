@@ -247,10 +247,10 @@ impl<'a> Tracer<'a> {
         self.tasks.insert(child, task);
         let what = if thread { "thread_start" } else { "start" };
         self.line(child, what, json!({"how": how.name(), "parent_tid": parent}), false);
+        self.go_on(parent, 0); // first, as it would go on first without us
         if self.early.remove(&child) {
             self.go_on(child, 0);
         }
-        self.go_on(parent, 0);
     }
 
     /// The call that made the child, and its flags as far as they tell threads from processes.
