@@ -123,7 +123,9 @@ class Watch:
         if (written := self.world.written.get(path)) is not None:
             traits.add("written-here")
             traits.update({"downloaded"} if written.networked else ())
-            traits.update({"linked-here"} if written.program in self._words.programs["linkers"] else ())
+            # Tools for a target carry its name in front: x86_64-linux-gnu-ld.bfd.
+            names = {written.program, written.program.rpartition("-")[2]}
+            traits.update({"linked-here"} if names & self._words.programs["linkers"] else ())
         return sight
 
     def _place(self, path: str) -> set[str]:
