@@ -18,6 +18,7 @@ __all__ = ["CallSeen", "Watch"]
 _TEMPORARY: Final = ("/tmp/", "/var/tmp/", "/dev/shm/", "/run/shm/")  # noqa: S108  places to look at, not to write
 _CRASHES: Final = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 11: "SIGSEGV", 31: "SIGSYS"}
 _PROC: Final = re.compile(r"/proc/(\d+)/")
+_UNCHANGED: Final = frozenset({None, -1, 0xFFFFFFFF})  # what setresuid(2) is given for "leave it"
 _LOW_TRUST: Final = 0.3  # the least that any default policy asks for
 _SHOWN_CALL: Final = 120  # characters of a call in a sentence
 
@@ -110,6 +111,8 @@ class Watch:
         self.world.begin(line.event)
         process = self.world.process(pid)
         path, record_id = self._executing.pop(pid, (process.exe, line.record_id))
+        if "memfd:" in process.exe or process.exe.endswith(" (deleted)"):
+            path = process.exe  # the kernel's own word; a descriptor's number may have been used again
         sight = Sight("exec", record_id, paths=(path,), program=process.program)
         sight.subjects.update(path=path, program=process.exe)
         traits = sight.traits
@@ -306,8 +309,13 @@ class Watch:
         }
         if wanted - known:
             sight.traits.add("other-user")
-        if call.ok and wanted and not group:
-            call.process.uid = call.process.euid = parse_number(call.text(0))
+        if call.ok and not group and not call.name.startswith("setfs"):
+            real, effective = (
+                parse_number(call.text(0)),
+                parse_number(call.text(1 if len(call.texts) > 1 else 0)),
+            )
+            call.process.uid = call.process.uid if real in _UNCHANGED else real
+            call.process.euid = call.process.euid if effective in _UNCHANGED else effective
         return (sight,)
 
     def _namespace(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:
