@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The native core: bytes from outside, system calls, hashing and compression. All text in and out is UTF-8 JSON."""
 
-from typing import Any, Self
+from typing import Any, Self, final
 
+@final
 class RecordingWriter:
     """Writes a recording that an embedder feeds (no ptrace)."""
 
@@ -12,6 +13,7 @@ class RecordingWriter:
     def flush(self, durable: bool) -> None: ...
     def close(self, end: bytes) -> None: ...
 
+@final
 class RecordingReader:
     """Reads a recording, whole or cut off; never writes."""
 
@@ -24,8 +26,8 @@ class RecordingReader:
 
 def record_command(config: bytes, key: bytes | None) -> bytes: ...
 def verify_recording(path: str, key: bytes | None) -> bytes: ...
-def syscall_table(arch: str) -> bytes: ...
 
+@final
 class EvidenceWriter:
     """Writes one sealed log; severities are 0 (verbose) to 4 (critical)."""
 
@@ -43,6 +45,7 @@ class EvidenceWriter:
     def next_sequence(self) -> int: ...
     def close(self) -> tuple[int, str, str]: ...
 
+@final
 class EvidenceReader:
     """Reads the lines of one log: (sequence, offset, kind, event, chain)."""
 

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from typing import Any
 
@@ -88,3 +89,9 @@ def test_nobody_switches_the_lints_off_outside_tests() -> None:
 
 def test_lock_file_is_committed_and_current() -> None:
     assert (tree.ROOT / "Cargo.lock") in tree.files()
+
+
+def test_the_stub_tells_the_truth_about_the_core() -> None:
+    command = [sys.executable, "-m", "mypy.stubtest", "--ignore-disjoint-bases", "observer._native"]
+    result = subprocess.run(command, cwd=tree.ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
