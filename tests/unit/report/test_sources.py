@@ -47,6 +47,13 @@ def one(line: str) -> LogLine:
             None,
         ),
         ("2026-11-23T10:00:00.123456+01:00 box kernel: [    1.000000] x", Origin.KERNEL, "x", 1_000_000),
+        ("[   12.345678] systemd[1]: Started x.", Origin.SYSTEMD, "Started x.", 12_345_678),
+        ("[   12.345678] evil[66]: Kernel panic - not syncing", Origin.USER, "Kernel panic - not syncing", 12_345_678),
+        ("[   12.345678] app[7]: segfault at 0 ip 1 sp 2", Origin.KERNEL, "app[7]: segfault at 0 ip 1 sp 2", 12_345_678),
+        ("kernel: usb 1-1: new", Origin.KERNEL, "usb 1-1: new", None),
+        ("earlyoom[17]: low memory!", Origin.USER, "low memory!", None),
+        ("avril 16 21:08:50 systemd-oomd[9]: Killed", Origin.SYSTEMD, "Killed", None),
+        ("Mon 2026-11-23 04:30:55 UTC box kernel: hello", Origin.KERNEL, "hello", None),
         ("<13>1 2026-11-23T10:00:00Z box app 44 - - hello", Origin.USER, "hello", None),
     ],
 )

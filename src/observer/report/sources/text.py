@@ -29,11 +29,21 @@ _RFC5424 = re.compile(
 )
 _TAG = r"(?P<tag>[A-Za-z0-9_.@()/+-]{1,100}(?: [A-Z]+:)?)(?:\[(?P<pid>\d+)\])?: (?P<text>.*)"
 _RFC3164 = re.compile(
-    r"(?:(?P<month>[A-Z][A-Za-z]{2}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)(?:\.\d{1,6})?|"
+    r"(?:(?P<month>[^\W\d_]{3,10}\.?) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)(?:\.\d{1,6})?|"
     r"(?:[A-Z][a-z]{2} )?(?P<iso>\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)(?: [A-Z]{3,4})?)"
     r"(?: (?P<host>[^\s:]{1,255}))? " + _TAG,
     re.S,
 )
+_BARE_TAG = re.compile(
+    r"(?P<tag>kernel|(?:systemd[\w-]*|earlyoom|dockerd|containerd|sshd|CRON|init)(?=\[))(?:\[(?P<pid>\d+)\])?: (?P<text>.*)",
+    re.S,
+)
+_FORWARDED = re.compile(r"(?P<tag>[A-Za-z][\w.@-]{1,63})\[(?P<pid>\d+)\]: (?P<text>.*)", re.S)
+_KERNEL_OF_TASK = re.compile(
+    r"(?:segfault at|bad frame|unhandled (?:signal|level|page fault)|general protection|vsyscall|\w+ exploit)"
+)
+"""What the kernel itself says of a task, as `name[pid]: ...`; else a stamped line of that form was written by the task."""
+_GUEST_LOG = re.compile(r'.*\bGuestLog\b.*?text: \t?"{0,2}(\[ *\d+\.\d+\] .*?)\s*"{0,2}\s*$')
 _MONOTONIC_HOST = re.compile(r"([A-Za-z0-9][\w.-]{0,62}) kernel: ")
 _AFTER_HOST = re.compile(_TAG, re.S)
 _MANAGERS = frozenset(
@@ -55,6 +65,8 @@ _MANAGERS = frozenset(
     ]
 )
 
+_CONTINUED = " " * 12
+"""`dmesg` indents the further lines of one record to the width of its stamp."""
 _INTERLEAVE_US = 5_000_000
 """Two records share a physical line only when they were printed together; a stamp that is further off is quoted text."""
 
@@ -68,6 +80,8 @@ class TextDecoder:
         self._stamped = False
         self._stamped_syslog = False
         self._monotonic_host = ""
+        self._after_kernel = False
+        self._last_mono: int | None = None
 
     def decode(self, number: int, raw: bytes) -> Iterator[LogLine]:
         """Yield the record or records that one physical line holds; never raises on any bytes."""
@@ -84,6 +98,10 @@ class TextDecoder:
         elif (found := _RFC5424.fullmatch(text)) or (found := _strip_priority(text, _RFC5424)):
             self._stamped = True
             yield self._rfc5424(number, raw, found)
+        elif found := _BARE_TAG.fullmatch(text):
+            yield self._tagged(number, raw, found["tag"], found["pid"], text=found["text"], wall=None)
+        elif found := _GUEST_LOG.match(text):
+            yield from self._console(number, raw, found[1])
         else:
             yield from self._console(number, raw, text)
 
@@ -168,7 +186,9 @@ class TextDecoder:
                 context=stamp[3] or "",
                 priority=_severity(level),
             )
-            yield self._from_host(line)
+            line = self._from_host(line)
+            self._after_kernel, self._last_mono = line.origin is Origin.KERNEL, mono
+            yield line
             stamp = following
 
     def _from_host(self, line: LogLine) -> LogLine:
@@ -176,13 +196,21 @@ class TextDecoder:
         if not self._monotonic_host and (found := _MONOTONIC_HOST.match(line.text)):
             self._monotonic_host = found[1]
         if not self._monotonic_host or not line.text.startswith(f"{self._monotonic_host} "):
-            return line
+            return self._forwarded(line)
         tagged = _AFTER_HOST.fullmatch(line.text, len(self._monotonic_host) + 1)
         if tagged is None:
             return replace(line, origin=Origin.USER)
         ident = tagged["tag"].rstrip(":")
         origin = self._tag_origin(ident, tagged["pid"], stamped=True)
         return replace(line, text=tagged["text"], origin=origin, ident=ident, context="")
+
+    def _forwarded(self, line: LogLine) -> LogLine:
+        """A stamped line that a process wrote to the kernel's log: `[stamp] systemd[1]: text`."""
+        found = _FORWARDED.fullmatch(line.text) if "]: " in line.text else None
+        if found is None or _KERNEL_OF_TASK.match(found["text"]):
+            return line
+        origin = self._tag_origin(found["tag"], found["pid"], stamped=True)
+        return replace(line, text=found["text"], origin=origin, ident=found["tag"], context="")
 
     def _unstamped(
         self, number: int, raw: bytes, text: str, level: int | None, origin: Origin
@@ -202,7 +230,10 @@ class TextDecoder:
                 wall_us=wall,
                 priority=_severity(level),
             )
+        elif text.startswith(_CONTINUED) and self._after_kernel:
+            yield LogLine(number, raw, text.strip(), Origin.KERNEL, self._source, mono_us=self._last_mono)
         elif text.strip():
+            self._after_kernel = False
             said = origin if level is not None or not self._stamped else Origin.CONSOLE
             yield LogLine(number, raw, text, said, self._source, priority=_severity(level))
 
