@@ -11,7 +11,7 @@ from observer.report.diagnosis import Diagnosis, Evidence, Incident, Step
 
 __all__ = ["quote", "render_text"]
 
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp", "Zs"})
 _QUOTE_LIMIT = 160
 _ARROWS = {"cause": "*", "symptom": ">", "context": "-", "end": "x"}
 
@@ -19,7 +19,9 @@ _ARROWS = {"cause": "*", "symptom": ">", "context": "-", "end": "x"}
 def quote(text: str, limit: int = _QUOTE_LIMIT) -> str:
     """Text of strangers, cut, with everything that could steer a terminal shown as an escape."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return "".join(_escaped(char) if unicodedata.category(char) in _HIDDEN else char for char in cut)
+    return "".join(
+        _escaped(char) if char != " " and unicodedata.category(char) in _HIDDEN else char for char in cut
+    )
 
 
 def _escaped(char: str) -> str:

@@ -19,6 +19,8 @@ __all__ = ["Why"]
 UNDECIDED = 3
 """Exit status when the evidence does not decide; docs/spec/verdicts.md §4."""
 
+_JOURNALS = ("/var/log/journal", "/run/log/journal")
+"""Where journald keeps its files: kept over boots, or lost with each."""
 _OPTIONS = {
     SourceKind.KMSG: "records of /dev/kmsg, or a serial console",
     SourceKind.DMESG: "output of dmesg, in any of its forms",
@@ -32,14 +34,16 @@ class Why:
     """Say what ended a machine, with every record that says so, or that the evidence does not decide.
 
     Give the logs of the machine, of its host, or both; each option may be given more than once, and - is standard
-    input. Of several boots the one that died is judged. The answer is a documented name (docs/spec/verdicts.md),
+    input. Of several boots the one that died is judged. Without any, this machine's journal is read and the boot
+    before this one is judged. The answer is a documented name (docs/spec/verdicts.md),
     the causal chain in order, what was considered and why it lost, and what evidence is missing.
 
     Exit status: 0 with a verdict, 3 when the evidence does not decide.
 
     Examples:
+      observer why                                the previous boot of this machine
       observer why --kmsg console.log             one log of one machine
-      observer why --journal /var/log/journal     the previous boot of this machine
+      observer why --journal DIR                  a journal saved from another machine
       observer why --syslog syslog --evtx System.evtx --json
       journalctl -b -1 -o export | observer why --journal -
       dmesg | observer why -                      a log on standard input
@@ -70,11 +74,24 @@ class Why:
             raise UsageError(
                 f"there is no boot {args.boot}", hint="0 is the last boot in the logs, -1 the one before"
             )
+        boot = args.boot
+        if not sources:
+            sources, boot = [_own_journal()], -1 if boot is None else boot
         book = with_rule_files(args.rules) if args.rules else None
-        diagnosis = explain(sources, book=book, boot=args.boot)
+        diagnosis = explain(sources, book=book, boot=boot)
         if args.json:
             document = {"schema": "observer.why/1", "message_type": "diagnosis", **diagnosis.to_dict()}
             sys.stdout.write(json.dumps(document, ensure_ascii=True, allow_nan=False) + "\n")
         else:
             sys.stdout.write(render_text(diagnosis))
         return 0 if diagnosis.decided else UNDECIDED
+
+
+def _own_journal() -> SourceSpec:
+    for place in _JOURNALS:
+        if Path(place).is_dir():
+            return SourceSpec(SourceKind.JOURNAL, place)
+    raise UsageError(
+        "no log was given and this machine keeps no journal",
+        hint="give --kmsg, --dmesg, --journal, --syslog, --evtx FILE, or - for standard input",
+    )

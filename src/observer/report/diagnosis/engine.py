@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from observer.report.diagnosis.candidates import Candidate, find_candidates
@@ -118,10 +119,19 @@ def _primary(incidents: Sequence[Incident], boot: Boot | None) -> Incident | Non
 
 def _weight(incident: Incident, boot: Boot) -> float:
     """Rank of an incident; one that lies long before the end of its boot did not end it."""
-    last = incident.chain[-1].evidence.time
-    end = stamp_of(boot.last) if boot.last else {}
-    far = "boot_s" in last and "boot_s" in end and float(end["boot_s"]) - float(last["boot_s"]) > _FAR_S
+    late = [step for step in incident.chain if step.role != "aftermath"] or list(incident.chain)
+    left = _seconds_left(late[-1].evidence.time, stamp_of(boot.last) if boot.last else {})
+    far = left is not None and left > _FAR_S
     return incident.rank + incident.confidence - (_FAR_COST if far and incident.scope != "none" else 0)
+
+
+def _seconds_left(last: Mapping[str, Any], end: Mapping[str, Any]) -> float | None:
+    """Seconds from one stamp to another on a clock that both have; None where they share none."""
+    if "boot_s" in last and "boot_s" in end:
+        return float(end["boot_s"]) - float(last["boot_s"])
+    if "wall" in last and "wall" in end:
+        return (datetime.fromisoformat(end["wall"]) - datetime.fromisoformat(last["wall"])).total_seconds()
+    return None
 
 
 def _subject(judged: Sequence[tuple[int, tuple[list[Incident], list[Candidate]]]]) -> int:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from observer.report.kernel.rust_names import demangle
+
 __all__ = ["Frame", "clean_name", "parse_frames", "parse_pointer"]
 
 _SYMBOL = r"(?P<{0}>[A-Za-z_.$<][\w.$<>:]*)"
@@ -62,7 +64,8 @@ class Frame:
 
 def clean_name(name: str) -> str:
     """Strip what a compiler appends to a function's name, such as `.constprop.30` or `.cold`."""
-    return _SUFFIX.sub("", name) or name
+    name = _SUFFIX.sub("", name) or name
+    return demangle(name) if name.startswith("_R") else name
 
 
 def parse_frames(text: str) -> list[Frame]:

@@ -8,6 +8,7 @@ sender's own words.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,8 @@ __all__ = ["looks_like_journal", "read_journal"]
 _MAX_FIELD_BYTES = 1 << 20
 """A field longer than this is skipped; coredumps are stored in such fields."""
 
+_BOOTS = 4
+"""Boots read of a binary journal: the one that died, the one that shows it, and some in case the machine was started again."""
 _KEPT = frozenset(
     [
         "MESSAGE",
@@ -89,13 +92,28 @@ def _through_journalctl(path: Path, source: str) -> Iterator[LogLine]:
             where={"path": str(path)},
         )
     selector = "--directory" if path.is_dir() else "--file"
-    command = [program, selector, str(path), "-o", "export", "--no-pager", "--all", "--quiet"]
+    base = [program, selector, str(path), "--no-pager", "--quiet"]
+    command = [*base, "-o", "export", "--all", *_last_boots(base)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None  # noqa: S101 - PIPE was asked for
         yield from _numbered(_entries(process.stdout), source)
         complaint = process.stderr.read(4096).decode("utf-8", "replace").strip()
         if process.wait() != 0:
             raise FormatError(f"journalctl cannot read {path}: {complaint}", where={"path": str(path)})
+
+
+def _last_boots(base: list[str]) -> list[str]:
+    """Matches for the last boots of a journal; none, and so all of it, where journalctl cannot list them."""
+    listing = subprocess.run([*base, "--list-boots"], capture_output=True, check=False).stdout.decode(
+        "ascii", "replace"
+    )
+    ids = [
+        word
+        for line in listing.splitlines()
+        for word in line.split()[1:2]
+        if re.fullmatch(r"[0-9a-f]{32}", word)
+    ]
+    return [f"_BOOT_ID={boot}" for boot in ids[-_BOOTS:]]
 
 
 def _json_or_export(stream: IO[bytes]) -> Iterator[tuple[bytes, Mapping[str, str]]]:

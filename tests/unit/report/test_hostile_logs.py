@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever bytes a log holds, the answer comes, names nothing that trusted lines do not say, and cites what is there."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from observer.report.diagnosis import load_rules
+from observer.report.kernel.rust_names import demangle
+from observer.report.render import quote, render_text
+from observer.report.sources.text import read_text
+from observer.report.why import explain_lines
+
+NEEDLES = sorted({text for signal in load_rules().signals for text in signal.contains})
+STAMP = "[%5d.%06d] "
+CALM = "INSUFFICIENT_EVIDENCE"
+
+fragment = st.one_of(
+    st.sampled_from(NEEDLES),
+    st.text(max_size=30),
+    st.sampled_from(["[#1]", "BUG: ", "+0x1/0x2", "Call Trace:"]),
+)
+line = st.lists(fragment, max_size=5).map(" ".join)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.one_of(line.map(lambda text: text.encode("utf-8", "replace")), st.binary(max_size=80)), max_size=30
+    )
+)
+def test_any_bytes_get_an_answer_that_can_be_printed(lines: list[bytes]) -> None:
+    answer = explain_lines(read_text(lines, "x"))
+    known = {verdict.name for verdict in load_rules().verdicts} | {CALM}
+    assert answer.verdict in known
+    assert 0.0 <= answer.confidence <= 1.0
+    assert json.loads(json.dumps(answer.to_dict(), allow_nan=False))["verdict"] == answer.verdict
+    text = render_text(answer)
+    assert not [char for char in text if ord(char) < 0x20 and char != "\n"]
+    for incident in answer.incidents:
+        for step in incident.chain:
+            assert 1 <= step.evidence.sequence <= len(lines)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(line.map(lambda text: " ".join(text.split())), min_size=1, max_size=10))
+def test_a_program_may_say_what_it_likes(said: list[str]) -> None:
+    """Syslog and stamped console lines that carry the name of a process prove nothing of the machine."""
+    syslog = [f"Nov 23 10:00:{number:02d} box intruder[66]: {text}" for number, text in enumerate(said)]
+    console = [STAMP % (number, 0) + f"intruder[66]: x {text}" for number, text in enumerate(said)]
+    for lines in (
+        ["Nov 23 10:00:00 box kernel: [    1.000000] up", *syslog],
+        ["[    0.500000] up", *console],
+    ):
+        assert explain_lines(read_text([text.encode() for text in lines], "x")).verdict == CALM
+
+
+@given(st.text(max_size=300))
+def test_quoted_text_cannot_steer_a_terminal(text: str) -> None:
+    shown = quote(text)
+    assert shown.isprintable()
+    assert len(quote("x" * 5000)) <= 160
+
+
+@given(st.text(alphabet="_RNvMXCIBsE0123456789abcp", max_size=60))
+def test_demangling_ends_for_any_symbol(tail: str) -> None:
+    assert isinstance(demangle("_R" + tail), str)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "name"),
+    [
+        (
+            "_RNvMs3_NtCshgDM7dBCdno_11rust_binder7processNtB5_7Process10update_ref",
+            "<rust_binder::process::Process>::update_ref",
+        ),
+        ("_RNvNtCs9jEwPDbx20M_4core9panicking9panic_fmt", "core::panicking::panic_fmt"),
+        ("_RNvC6_123foo3bar", "123foo::bar"),
+        ("_R", "_R"),
+        ("_RB_", "_RB_"),
+        ("kfree", "kfree"),
+    ],
+)
+def test_rust_names(symbol: str, name: str) -> None:
+    assert demangle(symbol) == name
