@@ -61,13 +61,10 @@ setup: $(INSTALLED)  ## build .venv/ with Observer in it
 setup-test: $(STAMPS)/test-packages setup  ## the same, and the programs that tests compare against
 
 $(STAMPS)/build-packages: tools/setup/system.sh tools/setup/rust.sh tools/setup/packages.txt
-	@mkdir -p $(@D)
-	@tools/setup/system.sh build
-	@touch $@
+	@tools/setup/system.sh build $@
 
 $(STAMPS)/test-packages: tools/setup/packages.txt $(STAMPS)/build-packages
-	@tools/setup/system.sh test
-	@touch $@
+	@tools/setup/system.sh test $@
 
 # A changed pyproject.toml means new dependencies; a changed Rust source means only a new native core.
 $(INSTALLED): pyproject.toml tools/setup/python.sh $(RUST_SOURCES) | $(STAMPS)/build-packages

@@ -16,7 +16,21 @@ import pytest
 from tests.house import tree
 
 SCRIPTS = tree.ROOT / "tools" / "setup"
-PLAIN = ("bash", "cat", "dirname", "env", "grep", "head", "mktemp", "rm", "sed", "sort")
+PLAIN = (
+    "bash",
+    "cat",
+    "dirname",
+    "env",
+    "grep",
+    "head",
+    "mkdir",
+    "mktemp",
+    "realpath",
+    "rm",
+    "sed",
+    "sort",
+    "touch",
+)
 ROWS = [
     line.split() for line in (SCRIPTS / "packages.txt").read_text().splitlines() if not line.startswith("#")
 ]
@@ -26,7 +40,7 @@ class Machine:
     """A PATH with plain tools, everything packages.txt looks for, a good Rust, and stand-ins for apt-get and id."""
 
     def __init__(self, home: Path) -> None:
-        self.bin, self.log = home / "bin", home / "apt.log"
+        self.bin, self.log, self.stamp = home / "bin", home / "apt.log", home / "build" / "stamp"
         self.bin.mkdir()
         for name in PLAIN:
             (self.bin / name).symlink_to(shutil.which(name) or f"/usr/bin/{name}")
@@ -49,6 +63,10 @@ class Machine:
         """Take programs off the PATH."""
         for name in names:
             (self.bin / name).unlink()
+
+    def system(self, want: str) -> subprocess.CompletedProcess[str]:
+        """Run the set-up of system packages."""
+        return self.run("system.sh", want, str(self.stamp))
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run one of the set-up scripts with this PATH and no terminal."""
@@ -75,14 +93,15 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def test_what_is_present_is_not_installed_again(machine: Machine) -> None:
-    result = machine.run("system.sh", "test")
+    result = machine.system("test")
     assert result.returncode == 0, result.stderr
     assert machine.apt_words() == ""
+    assert machine.stamp.exists()
 
 
 def test_only_what_is_missing_is_installed(machine: Machine) -> None:
     machine.lose("strace", "gdb")
-    result = machine.run("system.sh", "test")
+    result = machine.system("test")
     assert result.returncode == 0, result.stderr
     install = [line for line in machine.apt_words().splitlines() if " install " in line]
     assert len(install) == 1
@@ -91,14 +110,14 @@ def test_only_what_is_missing_is_installed(machine: Machine) -> None:
 
 def test_the_demonstration_does_not_install_what_only_tests_need(machine: Machine) -> None:
     machine.lose("strace")
-    assert machine.run("system.sh", "build").returncode == 0
+    assert machine.system("build").returncode == 0
     assert machine.apt_words() == ""
 
 
 def test_without_root_or_sudo_it_says_what_to_type(machine: Machine) -> None:
     machine.lose("gcc")
     machine.put("id", "echo 1000")
-    result = machine.run("system.sh", "build")
+    result = machine.system("build")
     assert result.returncode == 1
     assert "apt-get install -y --no-install-recommends gcc" in result.stderr
     assert machine.apt_words() == ""
@@ -108,7 +127,7 @@ def test_sudo_that_would_ask_without_a_terminal_is_not_waited_for(machine: Machi
     machine.lose("gcc")
     machine.put("id", "echo 1000")
     machine.put("sudo", "exit 1")
-    result = machine.run("system.sh", "build")
+    result = machine.system("build")
     assert result.returncode == 1
     assert "sudo" in result.stderr
 
@@ -116,14 +135,15 @@ def test_sudo_that_would_ask_without_a_terminal_is_not_waited_for(machine: Machi
 def test_missing_test_programs_do_not_stop_the_tests(machine: Machine) -> None:
     machine.lose("gdb")
     machine.put("id", "echo 1000")
-    result = machine.run("system.sh", "test")
+    result = machine.system("test")
     assert result.returncode == 0
     assert "gdb" in result.stderr
+    assert not machine.stamp.exists(), "the next run has to look again"
 
 
 def test_another_distribution_is_told_what_is_missing(machine: Machine) -> None:
     machine.lose("gcc", "apt-get")
-    result = machine.run("system.sh", "build")
+    result = machine.system("build")
     assert result.returncode == 1
     assert "missing: gcc" in result.stderr
 
@@ -150,6 +170,6 @@ def test_no_rust_to_be_had_points_to_rustup(machine: Machine) -> None:
 def test_a_failing_installer_is_shown_in_full(machine: Machine) -> None:
     machine.lose("gcc")
     machine.put("apt-get", "echo E: no such package; exit 100")
-    result = machine.run("system.sh", "build")
+    result = machine.system("build")
     assert result.returncode == 100
     assert "E: no such package" in result.stderr

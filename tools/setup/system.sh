@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 # Install the system packages that are missing, and only those.
 #
-# usage: tools/setup/system.sh build|test
+# usage: tools/setup/system.sh build|test STAMP
 #   build  what `make demo` needs; ends with an error when something cannot be had
 #   test   the same and the programs that tests compare against; what cannot be had of these makes tests skip
+# STAMP is touched when nothing is missing any more.
 #
 # What is looked for is in packages.txt. A thing that is present, from wherever it came, is left alone.
 set -euo pipefail
-cd "$(dirname "$0")"
+want=${1:?usage: system.sh build|test STAMP}
+stamp=$(realpath -m "${2:?usage: system.sh build|test STAMP}")
 
-want=${1:?usage: system.sh build|test}
+cd "$(dirname "$0")"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -65,7 +67,10 @@ if [ "${#build[@]}" -gt 0 ]; then install "${build[@]}"; fi
 
 if [ "$want" = test ]; then
     mapfile -t extra < <(missing_of test)
-    if [ "${#extra[@]}" -gt 0 ]; then
-        install "${extra[@]}" || say "going on without them: the tests that need them will say so and skip"
+    if [ "${#extra[@]}" -gt 0 ] && ! install "${extra[@]}"; then
+        say "going on without them: the tests that need them will say so and skip"
+        exit 0
     fi
 fi
+mkdir -p "$(dirname "$stamp")"
+touch "$stamp"
