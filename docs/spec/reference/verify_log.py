@@ -10,13 +10,12 @@ import base64, hashlib, hmac, json, os, re, sys
 
 from verify_note import note_signed  # beside this file
 
-MAX_LINE, MAX_EVENT, MAX_EPOCH = 1 << 20, (1 << 20) - 1024, 1 << 20
+MAX_LINE, MAX_EVENT, MAX_EPOCH = 1 << 20, (1 << 20) - 1024, 1 << 20  # section 2
 LINE = re.compile(
     rb'\{"seq":(0|[1-9][0-9]{0,19})(?:,"kind":"([a-z]{1,32})")?,"event":(\{.*\})'
     rb'(?:,"hmac":"([0-9a-f]{64})")?,"chainHash":"([0-9a-f]{64})"\}', re.DOTALL)
 
-class Finding(Exception):
-    """code, line number (from 1), byte offset, expected sequence, cause"""
+class Finding(Exception): """code, line number (from 1), byte offset, expected sequence, cause"""
 
 def sha(*parts): return hashlib.sha256(b"".join(parts)).digest()
 def mac(key, message): return hmac.digest(key, message, "sha256")
@@ -41,20 +40,16 @@ def strict(event):
     def number(text): return text if len(text) <= 128 else refuse("number too long")
     def constant(name): refuse(f"{name} is not JSON")
     text, depth = event.decode("utf-8"), 0
-    if re.search(rb"[\x00-\x1f]", event) or len(event) > MAX_EVENT:
-        refuse("control byte, or too long")
+    if re.search(rb"[\x00-\x1f]", event) or len(event) > MAX_EVENT: refuse("control byte, or too long")
     for bracket in re.findall(r"[\[\]{}]", re.sub(r'"(?:[^"\\]|\\.)*"', "", text)):
         depth += 1 if bracket in "[{" else -1
-        if depth > 64:
-            refuse("nested too deep")
+        if depth > 64: refuse("nested too deep")
     value = json.loads(text, object_pairs_hook=members, parse_int=number, parse_float=number, parse_constant=constant)
     json.dumps(value, ensure_ascii=False).encode("utf-8")  # fails on a lone surrogate
 
 class Log:
-    """Where the chain and the tree stand before the next line."""
-
     def __init__(self, key):
-        self.key, self.head, self.size, self.nodes, self.info = key, bytes(32), 0, [], None
+        self.key, self.head, self.size, self.nodes, self.info, self.epoch = key, bytes(32), 0, [], None, 0
 
     def need(self, holds, code, cause):
         if not holds:
@@ -74,15 +69,16 @@ class Log:
                 self.epochs(info.get("hmac"))
         except (KeyError, ValueError, TypeError) as error:
             self.need(False, "OBS500", f"malformed first record: {error}")
-        same = start == (self.head, self.size, self.nodes) and self.info["log"] == info["log"]
+        same = (*start, info["log"]) == (self.head, self.size, self.nodes, self.info["log"])
         self.need(same, "OBS401", "does not continue the file before")
         self.need(not self.key or info["hmac"]["key"] == key_id(self.key), "OBS402", "wrong key")
 
     def epochs(self, signed):
         self.need(signed or not self.key, "OBS402", "unsigned log, but a key was given")
         if self.key:
-            self.need(0 <= signed["epoch"] <= min(self.size, MAX_EPOCH), "OBS500", "epoch out of range")
-            for _ in range(signed["epoch"]):
+            self.epoch = signed["epoch"]
+            self.need(0 <= self.epoch <= min(self.size, MAX_EPOCH), "OBS500", "epoch out of range")
+            for _ in range(self.epoch):
                 self.key = ratchet(self.key, self.info["log"])
 
     def record(self, kind, event):
@@ -92,11 +88,14 @@ class Log:
             origin, size, tree = event["note"].split("\n")[:3]
             same = (origin, size, base64.b64decode(tree)) == (self.info["origin"], str(self.size), root(self.nodes))
             self.need(same, "OBS401", "checkpoint states another root")
-            signer = self.info.get("signer")
-            self.need(signer is None or note_signed(event["note"], signer), "OBS402", "checkpoint signature")
-        if kind == "epoch" and self.key:
-            self.key = ratchet(self.key, self.info["log"])
-            self.need(event["key"] == key_id(self.key), "OBS402", "epoch names another key")
+            right = "signer" not in self.info or note_signed(event["note"], self.info["signer"])
+            self.need(right, "OBS402", "checkpoint signature")
+        if kind == "epoch":
+            self.epoch += 1
+            self.need(event["epoch"] == self.epoch, "OBS401", "epochs do not count on")
+            self.key = self.key and ratchet(self.key, self.info["log"])
+            self.need(not self.key or event["key"] == key_id(self.key), "OBS402", "epoch names another key")
+        self.need(kind not in ("begin", "segment"), "OBS401", "a first line in the middle")
 
     def line(self, line, first):
         match = LINE.fullmatch(line) if len(line) <= MAX_LINE else None
@@ -129,11 +128,10 @@ def verify(paths, key=None):
         log.number, log.offset = 1, 0
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
             while line := file.readline(MAX_LINE + 2):
-                if not line.endswith(b"\n"):
+                if not line.endswith(b"\n"):  # the end of the file, or a line too long; at worst the rest is read at once
                     line += file.read()
                     log.need(b"\n" not in line, "OBS401" if log.info else "OBS500", "line too long")
-                    state = "torn" if line.strip(b"\0") else "zeroed"
-                    tail = {"state": state, "offset": log.offset, "bytes": len(line)}
+                    tail = {"state": "torn" if line.strip(b"\0") else "zeroed", "offset": log.offset, "bytes": len(line)}
                     break
                 log.line(line[:-1], log.number == 1)
                 log.number, log.offset = log.number + 1, log.offset + len(line)
