@@ -108,9 +108,9 @@ class Forge:
         return b"".join(line + b"\n" for line in self.lines)
 
 
-def sample(key: bytes | None = None, count: int = 5, **identity: str) -> Forge:
+def sample(key: bytes | None = None, count: int = 5, log: str = LOG_ID) -> Forge:
     """A small whole log."""
-    return Forge(key=key, **identity).begin().events(count).end()
+    return Forge(key=key, log=log).begin().events(count).end()
 
 
 def reseal(lines: list[bytes], key: bytes | None, start: int = 0) -> list[bytes]:

@@ -38,10 +38,10 @@ pub enum Verdict {
     SeqGap,
     /// A file that must be there is not.
     SegmentMissing,
-    /// Signed with another key.
-    WrongKey,
     /// What the policy makes mandatory is not there.
     PolicyDowngrade,
+    /// Signed with another key.
+    WrongKey,
     /// The log is older than a checkpoint that is known of it.
     Rollback,
     /// Two signed statements about the same log contradict each other.
@@ -142,7 +142,7 @@ pub(crate) struct Run<'a> {
     pub(crate) tail: Tail,
     pub(crate) files: u64,
     pub(crate) first: Option<u64>,
-    broken: bool,
+    pub(crate) broken: bool,
 }
 
 impl<'a> Run<'a> {
@@ -216,8 +216,10 @@ impl<'a> Run<'a> {
         };
         match self.check.run(input, self.threads) {
             Ok(tail) if file.rotated.is_some() && tail != Tail::Whole => {
+                let place = self.check.place();
                 let finding = self.find(Verdict::Tampered, "OBS406", "a rotated file is cut off".to_owned());
-                finding.path.clone_from(&file.path);
+                (finding.path, finding.line, finding.offset) = (place.path, Some(place.line), Some(place.offset));
+                finding.first = Some(place.sequence);
             }
             Ok(tail) => self.tail = tail,
             Err(error) if error.is_finding() || matches!(error, EvidenceError::Format { .. }) => {
@@ -256,6 +258,7 @@ impl<'a> Run<'a> {
         let (expected, begun) = (self.check.chain.next_seq(), self.check.begin.is_some());
         if self.broken || first > expected {
             let known = self.missing.iter().any(|(low, high, _)| *low <= expected && first <= high + 1);
+            self.previous_manifest = None;
             if first > expected && !known && !self.broken {
                 self.missing.push((expected, first - 1, file.path.clone()));
             }

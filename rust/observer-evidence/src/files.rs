@@ -99,8 +99,12 @@ pub fn logs_in(directory: &Path) -> Result<Vec<PathBuf>, EvidenceError> {
 }
 
 fn looks_like_log(path: &Path) -> bool {
-    const START: &[u8] = b"{\"seq\":";
-    let mut start = [0; START.len()];
+    let mut start = Vec::new();
     let hidden = path.extension().is_some_and(|e| e == "next" || e == "tmp");
-    !hidden && open_for_reading(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok() && start == START)
+    let read = |file: std::fs::File, start: &mut Vec<u8>| file.take(64).read_to_end(start).is_ok();
+    if hidden || !open_for_reading(path).is_ok_and(|file| read(file, &mut start)) {
+        return false;
+    }
+    let has = |what: &[u8]| memchr::memmem::find(&start, what).is_some();
+    start.starts_with(b"{\"seq\":") && (has(b",\"kind\":\"begin\",") || has(b",\"kind\":\"segment\","))
 }

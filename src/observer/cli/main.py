@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "verify": "verify.Verify",
     "doctor": "doctor.Doctor",
     "why": "why.Why",
+    "witness": "witness.WitnessCommand",
     "completion": "completion.Completion",
 }
 

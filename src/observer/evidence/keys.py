@@ -26,6 +26,7 @@ KEY_VARIABLE = "WSLMON_LOG_HMAC_KEY"
 KEY_FILE_VARIABLE = "WSLMON_LOG_HMAC_KEY_FILE"
 MIN_KEY_BYTES = 32  # the strength of SHA-256 itself
 MAX_KEY_BYTES = 4096  # more is surely a wrong file
+_SEED_BYTES = 32  # RFC 8032 section 5.1.5
 _MAX_TEXT_BYTES = 4 * MAX_KEY_BYTES  # two digits a byte, and as much again for separators
 
 
@@ -96,3 +97,32 @@ def _read_key_file(name: str) -> bytes:
         return parse_hex_key(raw.decode("ascii"), f"{source} ({name})")
     except UnicodeDecodeError as error:
         raise KeyUnusable(f"{source} is not hexadecimal: {name}") from error
+
+
+def read_seed(file: Path, *, make: bool = False) -> bytes:
+    """Return the 32 bytes of an Ed25519 private key from a file of 64 hexadecimal digits.
+
+    Args:
+        file: The file; a new one is made with mode 0600.
+        make: Make the file, from the kernel's random bytes, when there is none.
+
+    Raises:
+        KeyUnusable: It cannot be read or made, or does not hold such a key. [OBS101]
+    """
+    try:
+        if make and not file.exists():
+            seed = os.urandom(_SEED_BYTES)
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(handle, "w", encoding="ascii") as opened:
+                opened.write(seed.hex() + "\n")
+        with file.open("rb") as opened_bytes:
+            text = opened_bytes.read(_MAX_TEXT_BYTES).decode("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not text"
+        raise KeyUnusable(
+            f"cannot use seed file {file}: {reason}", hint="'observer witness key FILE' makes one"
+        ) from error
+    seed = parse_hex_key(text, f"seed file {file}")
+    if len(seed) != _SEED_BYTES:
+        raise KeyUnusable(f"seed file {file} holds {len(seed)} bytes; {_SEED_BYTES} are needed")
+    return seed

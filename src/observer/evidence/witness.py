@@ -59,7 +59,7 @@ class Witness:
 
     def __init__(self, directory: Path, name: str, seed: bytes, logs: list[str]) -> None:
         self._name, self._seed = name, seed
-        self.verifier_key = _native.note_verifier_key(name, seed, witness=True)
+        self.verifier_key = self.key_of(name, seed)
         self._logs: dict[str, list[str]] = {}
         for key in logs:
             with contextlib.suppress(FormatError):
@@ -74,6 +74,11 @@ class Witness:
             raise UsageError(
                 f"another witness uses {directory}", hint="stop it, or give another --state"
             ) from error
+
+    @staticmethod
+    def key_of(name: str, seed: bytes) -> str:
+        """Return the verifier key that others need to check this witness's cosignatures."""
+        return _native.note_verifier_key(name, seed, witness=True)
 
     def close(self) -> None:
         """Give the directory free."""
