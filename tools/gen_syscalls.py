@@ -19,7 +19,16 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from syscall_words import ARCHES, Overlay, Word, default_word, fetch_condition, parse_fetch, parse_words
+from syscall_words import (
+    ARCHES,
+    NEVER,
+    Overlay,
+    Word,
+    default_word,
+    fetch_condition,
+    parse_fetch,
+    parse_words,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "tools" / "syscalls"
@@ -31,6 +40,8 @@ CLASS_BITS = {
         ("file", "descriptor", "network", "process", "memory", "signal", "ipc", "time", "system")
     )
 }
+# C types of which the kernel looks at the low half of the register only.
+NARROW_TYPES = {"int", "unsigned int", "unsigned", "u32", "__u32", "umode_t", "uint32_t", "qid_t", "rwf_t"}
 INT_WIDTHS = {"i8": (1, 1), "u8": (1, 0), "i16": (2, 1), "u16": (2, 0)}
 INT_WIDTHS |= {"i32": (4, 1), "u32": (4, 0), "i64": (8, 1), "u64": (8, 0)}
 
@@ -49,6 +60,7 @@ class Call:
     note: str
     shown: list[int] = field(default_factory=list)
     conditions: dict[int, str] = field(default_factory=dict)
+    variants: str = "None"
 
 
 def load_toml(folder: str) -> dict[str, dict[str, Any]]:
@@ -101,6 +113,31 @@ def classes_of(family: str, words: list[Word], ret: str) -> int:
     return bits | (CLASS_BITS["descriptor"] if kinds & {"Fd", "DirFd"} or ret == "Fd" else 0)
 
 
+def build_variants(
+    entry: dict[str, Any], names: list[str], overlay: Overlay, arch: str
+) -> tuple[str, list[str]]:
+    """What a multiplexing call's later arguments are under each command, and the readings that follow."""
+    if "variants" not in entry:
+        return "None", []
+    select, mask = entry["select"], entry.get("mask", 0xFFFFFFFF)
+    first = entry.get("from", select + 1)
+    listed, fetches = [], []
+    for commands, line in entry["variants"].items():
+        words, ret = parse_words(line if "->" in line else f"{line} -> {entry['default']}", overlay, arch)
+        for word in words:
+            word.narrow = word.rust == "Flags"
+        values = ", ".join(hex(overlay.constant(c) & mask) for c in commands.split())
+        guard = f"Cond::In {{ arg: {select}, mask: {mask:#x}, values: &[{values}] }}"
+        args = ", ".join(
+            rust_arg(names[first + i], w, NEVER if w.hidden else "") for i, w in enumerate(words)
+        )
+        listed.append(f"Variant {{ values: &[{values}], args: &[{args}], ret: Ret::{ret} }}")
+        fetches += [f for i, w in enumerate(words) for f in w.fetches(first + i, guard)]
+    body = ",\n        ".join(listed)
+    rust = f"Some(&Variants {{ select: {select}, mask: {mask:#x}, from: {first}, list: &[\n        {body},\n    ] }})"
+    return rust, fetches
+
+
 def build_call(arch: str, name: str, row: dict[str, Any], overlay: Overlay) -> Call:
     """Joins a signature with its overlay entry, or with defaults by C type."""
     family, entry = overlay.calls.get(f"{name}@{arch}", overlay.calls.get(name, ("", {})))
@@ -113,9 +150,12 @@ def build_call(arch: str, name: str, row: dict[str, Any], overlay: Overlay) -> C
         level = "partly" if "partly" in entry else "full"
     if len(words) != len(signature):
         raise ValueError(f"{name}: {len(words)} words for {len(signature)} arguments")
-    fetches = [f for i, w in enumerate(words) for f in w.fetches(i)]
-    fetches += [parse_fetch(text, overlay, arch) for text in entry.get("fetch", [])]
+    for word, (kind, _) in zip(words, signature, strict=True):
+        word.narrow = kind in NARROW_TYPES and word.rust in ("Flags", "Hex")
     names = entry.get("names", [arg for _, arg in signature])
+    variants, fetches = build_variants(entry, names, overlay, arch)
+    fetches += [f for i, w in enumerate(words) for f in w.fetches(i)]
+    fetches += [f for text in entry.get("fetch", []) for f in parse_fetch(text, overlay, arch)]
     return Call(
         name=name,
         number=int(row[arch]),
@@ -126,6 +166,7 @@ def build_call(arch: str, name: str, row: dict[str, Any], overlay: Overlay) -> C
         level=level,
         note=entry.get("partly", entry.get("note", "")),
         shown=entry.get("shown", []),
+        variants=variants,
         conditions={
             int(i): fetch_condition(c, overlay)
             for i, _, c in (t.partition(" if ") for t in entry.get("show", []))
@@ -140,20 +181,18 @@ def build(arch: str, overlay: Overlay) -> list[Call]:
     return sorted(calls, key=lambda call: call.number)
 
 
-def rust_arg(call: Call, index: int) -> str:
-    name, word = call.arguments[index]
-    if index in call.conditions:
-        return f'ac("{name}", {word.expression()}, {call.conditions[index]})'
-    return f'a("{name}", {word.expression()})'
+def rust_arg(name: str, word: Word, condition: str = "") -> str:
+    guarded = f", {condition}" if condition else ""
+    narrow = ".narrow()" if word.narrow else ""
+    return f'{"ac" if condition else "a"}("{name}", {word.expression()}{guarded}){narrow}'
 
 
 def rust_call(call: Call) -> str:
     """One line of the table."""
-    args = ", ".join(rust_arg(call, i) for i in range(len(call.arguments)))
-    full = "true" if call.level == "full" else "false"
+    args = ", ".join(rust_arg(n, w, call.conditions.get(i, "")) for i, (n, w) in enumerate(call.arguments))
     return (
         f'    s({call.number}, "{call.name}", &[{args}], Ret::{call.ret}, &[{", ".join(call.fetches)}], '
-        f"Classes({call.classes}), {full}, &{call.shown}),"
+        f"Classes({call.classes}), Depth::{call.level.title()}, &{call.shown}, {call.variants}),"
     )
 
 
@@ -172,7 +211,7 @@ def rust_values(values: dict[str, int]) -> str:
     )
 
 
-def variants(table: dict[str, Any]) -> list[str]:
+def suffixes(table: dict[str, Any]) -> list[str]:
     """Suffixes of a table's variants: its own, and those of the architectures that differ."""
     return ["", *(f"_{arch}" for arch in ARCHES if arch in table)]
 
@@ -185,14 +224,16 @@ def rust_flags(overlay: Overlay) -> str:
     """Tables of named bits and values."""
     out = [HEAD.format(what="Names of bits and values."), "use super::prelude::*;\n"]
     for name, table in overlay.flags.items():
-        for suffix in variants(table):
+        for suffix in suffixes(table):
             special = table.get(suffix[1:], {})
             values = {n: special.get(n, v) for n, v in table.get("values", {}).items()}
             values |= {n: v for n, v in special.items() if n not in values}
             unknown, mask = table.get("unknown", "???"), table.get("mask", 0)
             out.append(opening("FlagTable", name, name + suffix))
-            out.append(f'    name: "{name}", unknown: "{unknown}", mask: {mask:#x},')
-            out.append(f"    choices: &[{rust_values(table.get('choices', {}))}],")
+            huge = table.get("huge", "")
+            out.append(f'    name: "{name}", unknown: "{unknown}", mask: {mask:#x}, huge: "{huge}",')
+            choices = {n: v & mask for n, v in table.get("choices", {}).items()}
+            out.append(f"    choices: &[{rust_values(choices)}],")
             out.append(f"    values: &[{rust_values(values)}],\n}};\n")
     out.append("/// All tables, by name for the tests and the table's listing.\n#[rustfmt::skip]")
     names = ", ".join(f"&{name.upper()}" for name in overlay.flags)
@@ -220,7 +261,7 @@ def rust_structs(overlay: Overlay) -> str:
     """Layouts of structures."""
     out = [HEAD.format(what="Layouts of structures."), "use super::prelude::*;\n"]
     for name, table in overlay.structs.items():
-        for suffix in variants(table):
+        for suffix in suffixes(table):
             layout = table.get(suffix[1:], table)
             fields = [rust_field(text, overlay, suffix[1:] or "x86_64") for text in layout["fields"]]
             abridged, stable = (str(bool(table.get(key))).lower() for key in ("abridged", "stable"))
@@ -241,9 +282,14 @@ def rust_names() -> str:
     return "\n".join(out)
 
 
+def load_overlay() -> Overlay:
+    """The hand-written data."""
+    return Overlay(flags=load_toml("flags"), structs=load_toml("structs"), calls=load_calls())
+
+
 def generate() -> dict[Path, str]:
     """All generated files and their text."""
-    overlay = Overlay(flags=load_toml("flags"), structs=load_toml("structs"), calls=load_calls())
+    overlay = load_overlay()
     files = {
         GENERATED / "flags.rs": rust_flags(overlay),
         GENERATED / "structs.rs": rust_structs(overlay),

@@ -14,18 +14,25 @@ from typing import Any
 
 ARCHES = ("x86_64", "aarch64")
 SCALARS = {
-    "int": "Int", "uint": "Uint", "long": "Long", "ulong": "Ulong", "hex": "Hex", "raw": "Hex",
+    "int": "Int", "uint": "Uint", "long": "Long", "ulong": "Ulong", "hex": "Hex", "raw": "Address",
     "octal": "Octal", "fd": "Fd", "dirfd": "DirFd", "pid": "Pid", "uid": "Uid", "gid": "Gid",
     "mode": "Mode", "filemode": "FileMode", "dev": "Dev", "size": "Size", "offset": "Offset",
     "signal": "Signal", "addr": "Address", "rlim": "Rlim",
 }  # fmt: skip
 DIRS = {"in": ("In", ("Entry",)), "out": ("Out", ("Exit",)), "inout": ("InOut", ("Entry", "Exit"))}
-NUMBERS = {"i32": 4, "u32": 4, "i64": 8, "u64": 8}
+NUMBERS = {"i32": 4, "u32": 4, "i64": 8, "u64": 8, "u8": 1}
 # Kernel ABI sizes of what special decoders read, in bytes.
-SPECIAL_SIZES = {"SigAction": 32, "SigInfo": 128, "WaitStatus": 4, "SockLen": 4}
-SPECIAL_SHAPES = {"Msghdr": "Shape::Msghdr"}
-ENTRY_SHAPES = {"Argv": "Shape::StringArray", "Envp": "Shape::StringCount"}
-DIRECTED = {"Iovec", "Msghdr", "SigSet", "SockAddr", "SockOptValue"}
+SPECIAL_SIZES = {"SigAction": 32, "SigInfo": 128, "WaitStatus": 4, "SockLen": 4, "Termios": 36}
+# Special words that always read the same: when, what, and whether after a failure too.
+SPECIAL_FETCHES = {
+    "Argv": ("Entry", "Shape::StringArray", False),
+    "Envp": ("Entry", "Shape::StringCount", False),
+    "Remaining": ("Exit", "Shape::Struct(Len::Const(16))", True),
+}
+# Special words that say their direction to the decoder.
+DIRECTED = {"Iovec", "Msghdr", "SigSet", "SockAddr", "SockOptValue", "Termios"}
+NEVER = "Cond::In { arg: 0, mask: 0, values: &[] }"
+RESULT_TABLES = ("Named", "Bits", "FileFlags")
 
 
 @dataclass
@@ -62,15 +69,24 @@ class Word:
 
     rust: str
     inner: str = ""
-    shapes: list[tuple[str, str]] = field(default_factory=list)
+    shapes: list[tuple[str, str, bool]] = field(default_factory=list)
+    hidden: bool = False
+    narrow: bool = False
 
     def expression(self) -> str:
         """The `ArgType`, as Rust."""
         return f"{self.rust}({self.inner})" if self.inner else self.rust
 
-    def fetches(self, index: int) -> list[str]:
+    def fetches(self, index: int, condition: str = "Cond::Always") -> list[str]:
         """Readings of memory, as Rust."""
-        return [f"f({index}, {when}, {shape})" for when, shape in self.shapes]
+        return [rust_fetch(index, *shape, condition) for shape in self.shapes]
+
+
+def rust_fetch(index: int, moment: str, shape: str, on_error: bool, condition: str) -> str:
+    """One reading, as Rust."""
+    if condition == "Cond::Always" and not on_error:
+        return f"f({index}, {moment}, {shape})"
+    return f"fx({index}, {moment}, {shape}, {condition}, {str(on_error).lower()})"
 
 
 def default_word(kind: str, name: str) -> Word:
@@ -110,87 +126,102 @@ def length(text: str, size: int = 1) -> str:
     return f"Len::Arg({text})" if size == 1 else f"Len::ArgTimes({text}, {size})"
 
 
+def shaped(direction: str, shape: str) -> list[tuple[str, str, bool]]:
+    return [(moment, shape, False) for moment in DIRS[direction][1]]
+
+
 def memory_word(direction: str, what: str, extent: str | None, overlay: Overlay, arch: str) -> Word:
     """A word that follows a pointer."""
-    dir_name, moments = DIRS[direction]
-    dir_rust = f"Dir::{dir_name}"
+    dir_rust = f"Dir::{DIRS[direction][0]}"
     if what == "data":
-        return Word("Data", dir_rust, [(m, f"Shape::Data({length(extent or '')})") for m in moments])
-    if what in NUMBERS:
-        width = NUMBERS[what]
-        inner = f"&fields::{what.upper()}, {dir_rust}"
-        shape = f"Shape::Struct({length(extent or '=1', width)})"
-        return Word("Numbers" if extent else "Number", inner, [(m, shape) for m in moments])
+        return Word("Data", dir_rust, shaped(direction, f"Shape::Data({length(extent or '')})"))
     if what[0].isupper():
         size = overlay.size_of("stat", arch) if what == "Stat" else SPECIAL_SIZES.get(what, 0)
         return special_word(what, direction, extent, size)
     size = overlay.size_of(what, arch)
-    shape = f"Shape::Struct({length(extent or '=1', size)})"
     inner = f"&structs::{overlay.variant(overlay.structs, what, arch)}, {dir_rust}"
-    return Word("Array" if extent else "Struct", inner, [(m, shape) for m in moments])
+    shape = f"Shape::Struct({length(extent or '=1', size)})"
+    return Word("Array" if extent else "Struct", inner, shaped(direction, shape))
 
 
 def special_word(what: str, direction: str, extent: str | None, size: int) -> Word:
     """A word with its own decoder that follows a pointer."""
-    dir_name, moments = DIRS[direction]
-    dir_rust = f"Dir::{dir_name}"
-    inner = f"K::{what}({dir_rust})" if what in DIRECTED else f"K::{what}"
+    inner = f"K::{what}(Dir::{DIRS[direction][0]})" if what in DIRECTED else f"K::{what}"
     if what == "Iovec":
         shape = f"Shape::Iovec({extent})"
+    elif what == "Msghdr":
+        shape = "Shape::Msghdr"
     elif what == "PollFds":
         shape = f"Shape::Struct({length(extent or '', 8)})"
-    elif what in SPECIAL_SHAPES:
-        shape = SPECIAL_SHAPES[what]
+    elif what == "HexData":
+        shape = f"Shape::Data({length(extent or '')})"
     else:
         shape = f"Shape::Struct({length(extent or f'={size}')})"
-    return Word("Special", inner, [(m, shape) for m in moments])
+    return Word("Special", inner, shaped(direction, shape))
+
+
+def number_word(direction: str, match: re.Match[str], overlay: Overlay, arch: str) -> Word:
+    """A number or array of numbers behind a pointer: ``out i32``, ``in u32[0] as gid``."""
+    kind, extent, meaning = match["kind"], match["extent"], match["meaning"]
+    width, signed = NUMBERS[kind], kind[0] == "i"
+    word = parse_word(meaning or ("long" if signed else "ulong"), overlay, arch)
+    field_rust = f"&number({width}, {str(signed).lower()}, {word.expression()})"
+    shape = f"Shape::Struct({length(extent or '=1', width)})"
+    name = "Numbers" if extent else "Number"
+    return Word(name, f"{field_rust}, Dir::{DIRS[direction][0]}", shaped(direction, shape))
+
+
+def pointer_word(text: str, overlay: Overlay, arch: str) -> Word | None:
+    direction, _, rest = text.partition(" ")
+    if direction not in DIRS:
+        return None
+    extent = r"(?:\[(?P<extent>.+?)\])?"
+    if match := re.fullmatch(rf"(?P<kind>[iu]\d+){extent}(?: as (?P<meaning>.+))?", rest):
+        return number_word(direction, match, overlay, arch)
+    if match := re.fullmatch(rf"(?P<kind>\w+){extent}", rest):
+        return memory_word(direction, match["kind"], match["extent"], overlay, arch)
+    return None
 
 
 def parse_word(text: str, overlay: Overlay, arch: str) -> Word:
     """One word of the language."""
     if text in SCALARS:
         return Word(SCALARS[text])
+    if text == "-":
+        return Word("Hex", hidden=True)
     if text in ("path", "text"):
-        return Word(text.title(), "", [("Entry", "Shape::CString")])
-    if text.startswith("pathout["):
-        return Word("PathOut", "", [("Exit", f"Shape::Struct({length(text[8:-1])})")])
+        return Word(text.title(), "", [("Entry", "Shape::CString", False)])
+    if match := re.fullmatch(r"(path|text)out\[(.+)\]", text):
+        return Word(f"{match[1].title()}Out", "", [("Exit", f"Shape::Struct({length(match[2])})", False)])
     first, _, rest = text.partition(" ")
     if first in ("flags", "enum"):
         return Word(first.title(), f"&flags::{overlay.variant(overlay.flags, rest, arch)}")
-    if match := re.fullmatch(r"(in|out|inout) (\w+)(?:\[(.+)\])?", text):
-        return memory_word(match[1], match[2], match[3], overlay, arch)
     if first == "Struct":
         return Word("Struct", f"&structs::{overlay.variant(overlay.structs, rest, arch)}, Dir::In")
     if text[0].isupper() and text.isalnum():
-        return Word("Special", f"K::{text}", [("Entry", s) for s in [ENTRY_SHAPES.get(text)] if s])
-    raise ValueError(f"not a word: {text}")
+        return Word("Special", f"K::{text}", [s for s in [SPECIAL_FETCHES.get(text)] if s])
+    word = pointer_word(text, overlay, arch)
+    if word is None:
+        raise ValueError(f"not a word: {text}")
+    return word
 
 
 def parse_words(text: str, overlay: Overlay, arch: str) -> tuple[list[Word], str]:
     """A whole line: words separated by commas, then ``->`` and the result."""
     arguments, _, result = text.partition("->")
     words = [parse_word(w.strip(), overlay, arch) for w in arguments.split(",") if w.strip()]
-    return words, result.strip() or "Zero"
+    kind, _, table = (result.strip() or "Zero").partition(" ")
+    if kind in RESULT_TABLES:
+        return words, f"{kind}(&flags::{overlay.variant(overlay.flags, table, arch)})"
+    return words, kind
 
 
-def parse_fetch(text: str, overlay: Overlay, arch: str) -> str:
-    """An extra reading: ``2 in flock if 1 in F_SETLK F_SETLKW``; ``out!`` reads after a failure too."""
+def parse_fetch(text: str, overlay: Overlay, arch: str) -> list[str]:
+    """An extra reading: ``2 in flock if 1 in F_SETLK F_SETLKW``."""
     plan, _, condition = text.partition(" if ")
-    index, moment, what = plan.split(None, 2)
-    on_error = "true" if moment.endswith("!") else "false"
-    when = DIRS[moment.rstrip("!")][1][0]
-    shape, guard = fetch_shape(what, overlay, arch), fetch_condition(condition, overlay)
-    return f"fx({index}, {when}, {shape}, {guard}, {on_error})"
-
-
-def fetch_shape(what: str, overlay: Overlay, arch: str) -> str:
-    if what == "text":
-        return "Shape::CString"
-    match = re.fullmatch(r"(\w+)(?:\[(.+)\])?", what)
-    if match is None:
-        raise ValueError(f"not a shape: {what}")
-    word = memory_word("in", match[1], match[2], overlay, arch) if match[1] != "bytes" else None
-    return word.shapes[0][1] if word else f"Shape::Struct({length(match[2])})"
+    index, word = plan.split(None, 1)
+    guard = fetch_condition(condition, overlay)
+    return parse_word(word, overlay, arch).fetches(int(index), guard)
 
 
 def fetch_condition(text: str, overlay: Overlay) -> str:
@@ -198,7 +229,7 @@ def fetch_condition(text: str, overlay: Overlay) -> str:
     if not text:
         return "Cond::Always"
     if text == "never":
-        return "Cond::In { arg: 0, mask: 0, values: &[] }"
+        return NEVER
     match = re.fullmatch(r"(\d)(?: & (\w+))? (in|not in) (.+)", text)
     if match is None:
         raise ValueError(f"not a condition: {text}")

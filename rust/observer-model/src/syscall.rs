@@ -2,9 +2,9 @@
 //! What the syscall table says of a call: name, arguments, return value, memory to read. The tables are generated
 //! (`tools/gen_syscalls.py`); looking one up is an array index.
 
-use crate::fetch::{Cond, Fetch};
+use crate::fetch::Fetch;
 use crate::generated;
-use crate::record::When;
+use crate::meaning::{Arg, Ret, Variants};
 
 /// Instruction set whose syscall numbers a recording uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,247 +81,27 @@ impl Classes {
     }
 }
 
-/// What a call's result means.
+/// How far a call is understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ret {
-    /// A number.
-    Int,
-    /// Nothing but success.
-    Zero,
-    /// A new or found file descriptor.
-    Fd,
-    /// A count of bytes or things.
-    Size,
-    /// A position in a file.
-    Offset,
-    /// A process or thread id.
-    Pid,
-    /// A user id.
-    Uid,
-    /// A group id.
-    Gid,
-    /// An address.
-    Address,
-    /// A point in time or a number of clock ticks.
-    Time,
-    /// File mode bits, in octal (umask).
-    Mode,
-    /// Bits shown as a hexadecimal number.
-    Hex,
-    /// An identifier of a System V object or key, or a counter that varies.
-    Id,
-    /// Ready descriptors of poll: the result is explained by the array.
-    PollCount,
-    /// Ready descriptors of select: the result is explained by the sets.
-    SelectCount,
-    /// Depends on fcntl's command.
-    Fcntl,
-    /// Depends on prctl's option.
-    Prctl,
-    /// A signal number.
-    Signal,
-    /// A scheduling policy.
-    Policy,
-    /// An execution domain.
-    Personality,
-    /// State of the clock (adjtimex).
-    ClockState,
-    /// An I/O priority.
-    IoPriority,
-    /// The call does not return to where it was made.
-    Never,
+pub enum Depth {
+    /// Every argument and the result have their meaning.
+    Full,
+    /// Some arguments are bare numbers or addresses.
+    Partly,
+    /// Name and number of arguments; their values as the C types say.
+    Name,
 }
 
-/// Whether memory behind a pointer is read by the kernel, written by it, or both.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dir {
-    /// The kernel reads it.
-    In,
-    /// The kernel writes it.
-    Out,
-    /// Both.
-    InOut,
-}
-
-impl Dir {
-    /// When its meaningful content is captured.
+impl Depth {
+    /// Lower-case name.
     #[must_use]
-    pub fn when(self) -> When {
-        if self == Dir::In { When::Entry } else { When::Exit }
+    pub fn name(self) -> &'static str {
+        match self {
+            Depth::Full => "full",
+            Depth::Partly => "partly",
+            Depth::Name => "name",
+        }
     }
-}
-
-/// Names of the values or bits of a number.
-#[derive(Debug, PartialEq, Eq)]
-pub struct FlagTable {
-    /// Table name in the data files.
-    pub name: &'static str,
-    /// What an unknown value is marked with, as in `0x40 /* PROT_??? */`.
-    pub unknown: &'static str,
-    /// Bits that hold one of `choices`; 0 when all bits are independent.
-    pub mask: u64,
-    /// Names of the values under `mask`.
-    pub choices: &'static [(&'static str, u64)],
-    /// Names and values in order of printing.
-    pub values: &'static [(&'static str, u64)],
-}
-
-/// One field of a structure.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Field {
-    /// Name as in the C structure.
-    pub name: &'static str,
-    /// Bytes from the structure's start.
-    pub offset: u16,
-    /// Width in bytes (1, 2, 4 or 8); 0 for a nested structure.
-    pub width: u8,
-    /// How many such values follow each other; more than 1 is shown as an array.
-    pub count: u8,
-    /// The value is signed.
-    pub signed: bool,
-    /// How to show it; only types that need no memory of their own.
-    pub ty: ArgType,
-}
-
-/// A structure as the kernel's ABI lays it out.
-#[derive(Debug, PartialEq, Eq)]
-pub struct StructDef {
-    /// C name without `struct`.
-    pub name: &'static str,
-    /// Size in bytes.
-    pub size: u16,
-    /// Fields in order of printing.
-    pub fields: &'static [Field],
-    /// Only some fields are shown; text ends in `...`.
-    pub abridged: bool,
-    /// Equal runs of a program pass equal content: no addresses, times, ids in it.
-    pub stable: bool,
-}
-
-/// What an argument is, and so how it is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ArgType {
-    /// Signed 32-bit number.
-    Int,
-    /// Unsigned 32-bit number.
-    Uint,
-    /// Signed 64-bit number.
-    Long,
-    /// Unsigned 64-bit number.
-    Ulong,
-    /// Bits without names, hexadecimal.
-    Hex,
-    /// Bits without names, octal.
-    Octal,
-    /// File descriptor.
-    Fd,
-    /// Directory descriptor or AT_FDCWD.
-    DirFd,
-    /// Process, thread, process-group or session id.
-    Pid,
-    /// User id.
-    Uid,
-    /// Group id.
-    Gid,
-    /// Permission bits.
-    Mode,
-    /// File type and permission bits.
-    FileMode,
-    /// Device number.
-    Dev,
-    /// Count of bytes.
-    Size,
-    /// Position in a file.
-    Offset,
-    /// Signal number.
-    Signal,
-    /// A resource limit.
-    Rlim,
-    /// Pointer that is not followed.
-    Address,
-    /// Set of named bits.
-    Flags(&'static FlagTable),
-    /// One of named values.
-    Enum(&'static FlagTable),
-    /// Path, NUL-terminated.
-    Path,
-    /// Other NUL-terminated text.
-    Text,
-    /// Path the kernel writes (getcwd, readlink); as long as the result says.
-    PathOut,
-    /// Bytes of program data.
-    Data(Dir),
-    /// One structure.
-    Struct(&'static StructDef, Dir),
-    /// Array of structures.
-    Array(&'static StructDef, Dir),
-    /// Number behind a pointer: `[3]`.
-    Number(&'static Field, Dir),
-    /// Array of numbers: `[3, 4]`.
-    Numbers(&'static Field, Dir),
-    /// Its own decoder.
-    Special(Special),
-}
-
-/// Arguments that need code of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // each names what it decodes
-pub enum Special {
-    Argv,
-    CapData,
-    CloneArgs,
-    CloneChildTid,
-    CloneFlags,
-    CloneParentTid,
-    CloneStack,
-    CloneTls,
-    CpuSet,
-    Dirents,
-    Dirents64,
-    Envp,
-    FcntlArg,
-    FdSet,
-    FutexTimeout,
-    FutexVal,
-    FutexVal3,
-    IoPriority,
-    IoctlArg,
-    IoctlRequest,
-    Iovec(Dir),
-    IpcGetFlags,
-    IpcKey,
-    MountData,
-    Msghdr(Dir),
-    Personality,
-    PollFds,
-    PrctlArg,
-    PtraceAddr,
-    PtraceData,
-    Remaining,
-    SeccompFlags,
-    ShmGetFlags,
-    SigAction,
-    SigInfo,
-    SigSet(Dir),
-    SockAddr(Dir),
-    SockLen,
-    SockOptName,
-    SockOptValue(Dir),
-    SockProtocol,
-    Stat,
-    UtimeSpec,
-    WaitStatus,
-}
-
-/// One argument of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arg {
-    /// Name in the kernel's own signature.
-    pub name: &'static str,
-    /// What it is.
-    pub ty: ArgType,
-    /// When it means anything at all; a hidden argument is left out, as open's mode without O_CREAT.
-    pub cond: Cond,
 }
 
 /// One system call of an architecture.
@@ -341,8 +121,30 @@ pub struct Syscall {
     pub classes: Classes,
     /// Every argument and the result are shown with their meaning.
     pub fully_decoded: bool,
+    /// How far it is understood; `Full` exactly when `fully_decoded`.
+    pub depth: Depth,
     /// Order in which arguments are shown; empty for their own order.
     pub shown: &'static [u8],
+    /// Meanings by command, for calls that multiplex.
+    pub variants: Option<&'static Variants>,
+}
+
+impl Syscall {
+    /// Meaning of the result for these argument registers.
+    #[must_use]
+    pub fn ret_for(&self, args: &[u64; 6]) -> Ret {
+        self.variants.and_then(|variants| variants.find(args)).map_or(self.ret, |variant| variant.ret)
+    }
+
+    /// Argument `index` for these argument registers; None when it has no meaning in this call.
+    #[must_use]
+    pub fn arg_for(&self, index: usize, args: &[u64; 6]) -> Option<&'static Arg> {
+        let from = self.variants.map_or(usize::MAX, |variants| usize::from(variants.from));
+        match self.variants.and_then(|variants| variants.find(args)) {
+            Some(variant) if index >= from => variant.args.get(index - from).filter(|arg| arg.cond.holds(args)),
+            _ => self.args.get(index).filter(|arg| arg.cond.holds(args)),
+        }
+    }
 }
 
 fn table(arch: Arch) -> &'static [Option<Syscall>] {

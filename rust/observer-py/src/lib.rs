@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 mod errors;
 mod evidence;
+mod model;
 mod notes;
 mod recording;
 mod recording_errors;
@@ -12,6 +13,7 @@ mod recording_errors;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::check(module.py())?;
     evidence::register(module)?;
+    model::register(module)?;
     notes::register(module)?;
     recording::register(module)?;
     Ok(())

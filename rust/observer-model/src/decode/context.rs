@@ -2,8 +2,9 @@
 //! What a decoder may look at: the record, and which of its memory belongs to which argument.
 
 use super::ArgClass;
+use crate::meaning::Dir;
 use crate::record::{Blob, SyscallRecord, When};
-use crate::syscall::{Arch, Dir, Syscall};
+use crate::syscall::{Arch, Syscall};
 
 /// Text of an argument with what is known about it.
 pub(super) struct Shown {

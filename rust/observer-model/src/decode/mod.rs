@@ -5,15 +5,23 @@
 //! as the number it is.
 
 mod context;
+mod files;
 mod flags;
+mod ipc;
 mod memory;
+mod network;
 mod number;
+mod processes;
 mod result;
+mod signals;
 mod special;
+mod terminal;
 mod text;
+mod times;
 
+use crate::meaning::{Arg, ArgType};
 use crate::record::SyscallRecord;
-use crate::syscall::{lookup, Arch, Arg, ArgType, Syscall};
+use crate::syscall::{lookup, Arch, Syscall};
 use context::{Context, Shown};
 
 pub use text::quote;
@@ -163,20 +171,20 @@ fn known_args(arch: Arch, rec: &SyscallRecord, call: &'static Syscall) -> Vec<De
         [] => (0..call.args.len()).collect(),
         order => order.iter().map(|index| usize::from(*index)).collect(),
     };
-    let visible = |index: &usize| call.args.get(*index).is_some_and(|arg| arg.cond.holds(&rec.args));
-    let shown = in_order.into_iter().filter(visible).filter_map(|index| {
-        let arg = call.args.get(index)?;
-        let shown = show(&context, index, arg)?;
+    let shown = in_order.into_iter().filter_map(|index| {
+        let arg = call.arg_for(index, &rec.args)?;
+        let shown = show(&context, index, arg);
         Some(DecodedArg { name: arg.name, text: shown.text, class: shown.class, stable: shown.stable })
     });
     shown.collect()
 }
 
-fn show(context: &Context<'_>, index: usize, arg: &Arg) -> Option<Shown> {
+fn show(context: &Context<'_>, index: usize, arg: &Arg) -> Shown {
     match arg.ty {
         ArgType::Special(special) => special::show(context, index, special),
-        other => Some(
-            memory::show(context, index, other).unwrap_or_else(|| number::show(other, context.arg(index), context.arch)),
-        ),
+        other => memory::show(context, index, other).unwrap_or_else(|| {
+            let value = if arg.narrow { u64::from(context.low(index)) } else { context.arg(index) };
+            number::show(other, value)
+        }),
     }
 }

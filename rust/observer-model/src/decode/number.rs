@@ -4,8 +4,8 @@
 use super::context::Shown;
 use super::flags::{show_enum, show_flags};
 use super::ArgClass;
+use crate::meaning::ArgType;
 use crate::names::signal_name;
-use crate::syscall::{Arch, ArgType};
 
 /// C's `%#x`: zero has no prefix.
 pub(super) fn hex(value: u64) -> String {
@@ -89,7 +89,7 @@ pub(super) fn device(value: u64) -> String {
 pub(super) fn limit(value: u64) -> String {
     match value {
         u64::MAX => "RLIM64_INFINITY".to_owned(),
-        _ if value > 1024 && value % 1024 == 0 => format!("{}*1024", value / 1024),
+        _ if value > 1024 && value.is_multiple_of(1024) => format!("{}*1024", value / 1024),
         _ => value.to_string(),
     }
 }
@@ -104,7 +104,7 @@ fn named(ty: ArgType, value: u64) -> Option<String> {
 
 /// Shows an argument by its register alone; what needs memory that is not there is an address.
 #[allow(clippy::cast_possible_wrap)]
-pub(super) fn show(ty: ArgType, value: u64, _arch: Arch) -> Shown {
+pub(super) fn show(ty: ArgType, value: u64) -> Shown {
     let (text, class) = match ty {
         ArgType::Int => (int(value).to_string(), ArgClass::Int),
         ArgType::Uint => (low(value).to_string(), ArgClass::Int),

@@ -6,7 +6,7 @@ use super::prelude::*;
 /// `open_flags`
 #[rustfmt::skip]
 pub static OPEN_FLAGS: FlagTable = FlagTable {
-    name: "open_flags", unknown: "O_???", mask: 0x3,
+    name: "open_flags", unknown: "O_???", mask: 0x3, huge: "",
     choices: &[("O_RDONLY", 0x0), ("O_WRONLY", 0x1), ("O_RDWR", 0x2), ("O_ACCMODE", 0x3)],
     values: &[("O_CREAT", 0x40), ("O_EXCL", 0x80), ("O_NOCTTY", 0x100), ("O_TRUNC", 0x200), ("O_APPEND", 0x400), ("O_NONBLOCK", 0x800), ("O_SYNC", 0x101000), ("O_DSYNC", 0x1000), ("O_DIRECT", 0x4000), ("O_LARGEFILE", 0x8000), ("O_NOFOLLOW", 0x20000), ("O_NOATIME", 0x40000), ("O_CLOEXEC", 0x80000), ("O_PATH", 0x200000), ("O_TMPFILE", 0x410000), ("O_DIRECTORY", 0x10000), ("FASYNC", 0x2000)],
 };
@@ -14,7 +14,7 @@ pub static OPEN_FLAGS: FlagTable = FlagTable {
 /// `open_flags`
 #[rustfmt::skip]
 pub static OPEN_FLAGS_AARCH64: FlagTable = FlagTable {
-    name: "open_flags", unknown: "O_???", mask: 0x3,
+    name: "open_flags", unknown: "O_???", mask: 0x3, huge: "",
     choices: &[("O_RDONLY", 0x0), ("O_WRONLY", 0x1), ("O_RDWR", 0x2), ("O_ACCMODE", 0x3)],
     values: &[("O_CREAT", 0x40), ("O_EXCL", 0x80), ("O_NOCTTY", 0x100), ("O_TRUNC", 0x200), ("O_APPEND", 0x400), ("O_NONBLOCK", 0x800), ("O_SYNC", 0x101000), ("O_DSYNC", 0x1000), ("O_DIRECT", 0x10000), ("O_LARGEFILE", 0x20000), ("O_NOFOLLOW", 0x8000), ("O_NOATIME", 0x40000), ("O_CLOEXEC", 0x80000), ("O_PATH", 0x200000), ("O_TMPFILE", 0x404000), ("O_DIRECTORY", 0x4000), ("FASYNC", 0x2000)],
 };
@@ -22,7 +22,7 @@ pub static OPEN_FLAGS_AARCH64: FlagTable = FlagTable {
 /// `open_status_flags`
 #[rustfmt::skip]
 pub static OPEN_STATUS_FLAGS: FlagTable = FlagTable {
-    name: "open_status_flags", unknown: "O_???", mask: 0x0,
+    name: "open_status_flags", unknown: "O_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("O_NONBLOCK", 0x800), ("O_CLOEXEC", 0x80000), ("O_DIRECT", 0x4000), ("O_NOTIFICATION_PIPE", 0x80)],
 };
@@ -30,7 +30,7 @@ pub static OPEN_STATUS_FLAGS: FlagTable = FlagTable {
 /// `open_status_flags`
 #[rustfmt::skip]
 pub static OPEN_STATUS_FLAGS_AARCH64: FlagTable = FlagTable {
-    name: "open_status_flags", unknown: "O_???", mask: 0x0,
+    name: "open_status_flags", unknown: "O_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("O_NONBLOCK", 0x800), ("O_CLOEXEC", 0x80000), ("O_DIRECT", 0x10000), ("O_NOTIFICATION_PIPE", 0x80)],
 };
@@ -38,7 +38,7 @@ pub static OPEN_STATUS_FLAGS_AARCH64: FlagTable = FlagTable {
 /// `resolve_flags`
 #[rustfmt::skip]
 pub static RESOLVE_FLAGS: FlagTable = FlagTable {
-    name: "resolve_flags", unknown: "RESOLVE_???", mask: 0x0,
+    name: "resolve_flags", unknown: "RESOLVE_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("RESOLVE_NO_XDEV", 0x1), ("RESOLVE_NO_MAGICLINKS", 0x2), ("RESOLVE_NO_SYMLINKS", 0x4), ("RESOLVE_BENEATH", 0x8), ("RESOLVE_IN_ROOT", 0x10), ("RESOLVE_CACHED", 0x20)],
 };
@@ -46,7 +46,7 @@ pub static RESOLVE_FLAGS: FlagTable = FlagTable {
 /// `at_flags`
 #[rustfmt::skip]
 pub static AT_FLAGS: FlagTable = FlagTable {
-    name: "at_flags", unknown: "AT_???", mask: 0x0,
+    name: "at_flags", unknown: "AT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("AT_SYMLINK_NOFOLLOW", 0x100), ("AT_REMOVEDIR", 0x200), ("AT_SYMLINK_FOLLOW", 0x400), ("AT_NO_AUTOMOUNT", 0x800), ("AT_EMPTY_PATH", 0x1000), ("AT_RECURSIVE", 0x8000)],
 };
@@ -54,7 +54,7 @@ pub static AT_FLAGS: FlagTable = FlagTable {
 /// `faccessat_flags`
 #[rustfmt::skip]
 pub static FACCESSAT_FLAGS: FlagTable = FlagTable {
-    name: "faccessat_flags", unknown: "AT_???", mask: 0x0,
+    name: "faccessat_flags", unknown: "AT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("AT_SYMLINK_NOFOLLOW", 0x100), ("AT_EACCESS", 0x200), ("AT_EMPTY_PATH", 0x1000)],
 };
@@ -62,7 +62,7 @@ pub static FACCESSAT_FLAGS: FlagTable = FlagTable {
 /// `unlinkat_flags`
 #[rustfmt::skip]
 pub static UNLINKAT_FLAGS: FlagTable = FlagTable {
-    name: "unlinkat_flags", unknown: "AT_???", mask: 0x0,
+    name: "unlinkat_flags", unknown: "AT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("AT_REMOVEDIR", 0x200)],
 };
@@ -70,7 +70,7 @@ pub static UNLINKAT_FLAGS: FlagTable = FlagTable {
 /// `statx_flags`
 #[rustfmt::skip]
 pub static STATX_FLAGS: FlagTable = FlagTable {
-    name: "statx_flags", unknown: "AT_???", mask: 0x6000,
+    name: "statx_flags", unknown: "AT_???", mask: 0x6000, huge: "",
     choices: &[("AT_STATX_SYNC_AS_STAT", 0x0), ("AT_STATX_FORCE_SYNC", 0x2000), ("AT_STATX_DONT_SYNC", 0x4000), ("AT_STATX_SYNC_TYPE", 0x6000)],
     values: &[("AT_SYMLINK_NOFOLLOW", 0x100), ("AT_REMOVEDIR", 0x200), ("AT_SYMLINK_FOLLOW", 0x400), ("AT_NO_AUTOMOUNT", 0x800), ("AT_EMPTY_PATH", 0x1000), ("AT_RECURSIVE", 0x8000)],
 };
@@ -78,7 +78,7 @@ pub static STATX_FLAGS: FlagTable = FlagTable {
 /// `statx_mask`
 #[rustfmt::skip]
 pub static STATX_MASK: FlagTable = FlagTable {
-    name: "statx_mask", unknown: "STATX_???", mask: 0x0,
+    name: "statx_mask", unknown: "STATX_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("STATX_ALL", 0xfff), ("STATX_BASIC_STATS", 0x7ff), ("STATX_TYPE", 0x1), ("STATX_MODE", 0x2), ("STATX_NLINK", 0x4), ("STATX_UID", 0x8), ("STATX_GID", 0x10), ("STATX_ATIME", 0x20), ("STATX_MTIME", 0x40), ("STATX_CTIME", 0x80), ("STATX_INO", 0x100), ("STATX_SIZE", 0x200), ("STATX_BLOCKS", 0x400), ("STATX_BTIME", 0x800), ("STATX_MNT_ID", 0x1000), ("STATX_DIOALIGN", 0x2000)],
 };
@@ -86,7 +86,7 @@ pub static STATX_MASK: FlagTable = FlagTable {
 /// `statx_attributes`
 #[rustfmt::skip]
 pub static STATX_ATTRIBUTES: FlagTable = FlagTable {
-    name: "statx_attributes", unknown: "STATX_ATTR_???", mask: 0x0,
+    name: "statx_attributes", unknown: "STATX_ATTR_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("STATX_ATTR_COMPRESSED", 0x4), ("STATX_ATTR_IMMUTABLE", 0x10), ("STATX_ATTR_APPEND", 0x20), ("STATX_ATTR_NODUMP", 0x40), ("STATX_ATTR_ENCRYPTED", 0x800), ("STATX_ATTR_AUTOMOUNT", 0x1000), ("STATX_ATTR_MOUNT_ROOT", 0x2000), ("STATX_ATTR_VERITY", 0x100000), ("STATX_ATTR_DAX", 0x200000)],
 };
@@ -94,7 +94,7 @@ pub static STATX_ATTRIBUTES: FlagTable = FlagTable {
 /// `access_modes`
 #[rustfmt::skip]
 pub static ACCESS_MODES: FlagTable = FlagTable {
-    name: "access_modes", unknown: "?_OK", mask: 0x0,
+    name: "access_modes", unknown: "?_OK", mask: 0x0, huge: "",
     choices: &[],
     values: &[("F_OK", 0x0), ("R_OK", 0x4), ("W_OK", 0x2), ("X_OK", 0x1)],
 };
@@ -102,7 +102,7 @@ pub static ACCESS_MODES: FlagTable = FlagTable {
 /// `seek_whence`
 #[rustfmt::skip]
 pub static SEEK_WHENCE: FlagTable = FlagTable {
-    name: "seek_whence", unknown: "SEEK_???", mask: 0x0,
+    name: "seek_whence", unknown: "SEEK_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SEEK_SET", 0x0), ("SEEK_CUR", 0x1), ("SEEK_END", 0x2), ("SEEK_DATA", 0x3), ("SEEK_HOLE", 0x4)],
 };
@@ -110,15 +110,15 @@ pub static SEEK_WHENCE: FlagTable = FlagTable {
 /// `fcntl_cmds`
 #[rustfmt::skip]
 pub static FCNTL_CMDS: FlagTable = FlagTable {
-    name: "fcntl_cmds", unknown: "F_???", mask: 0x0,
+    name: "fcntl_cmds", unknown: "F_???", mask: 0x0, huge: "",
     choices: &[],
-    values: &[("F_DUPFD", 0x0), ("F_GETFD", 0x1), ("F_SETFD", 0x2), ("F_GETFL", 0x3), ("F_SETFL", 0x4), ("F_GETLK", 0x5), ("F_SETLK", 0x6), ("F_SETLKW", 0x7), ("F_SETOWN", 0x8), ("F_GETOWN", 0x9), ("F_SETSIG", 0xa), ("F_GETSIG", 0xb), ("F_SETOWN_EX", 0xf), ("F_GETOWN_EX", 0x10), ("F_GETOWNER_UIDS", 0x11), ("F_OFD_GETLK", 0x24), ("F_OFD_SETLK", 0x25), ("F_OFD_SETLKW", 0x26), ("F_SETLEASE", 0x400), ("F_GETLEASE", 0x401), ("F_NOTIFY", 0x402), ("F_DUPFD_QUERY", 0x403), ("F_CREATED_QUERY", 0x404), ("F_CANCELLK", 0x405), ("F_DUPFD_CLOEXEC", 0x406), ("F_SETPIPE_SZ", 0x407), ("F_GETPIPE_SZ", 0x408), ("F_ADD_SEALS", 0x409), ("F_GET_SEALS", 0x40a), ("F_GET_RW_HINT", 0x40b), ("F_SET_RW_HINT", 0x40c), ("F_GET_FILE_RW_HINT", 0x40d), ("F_SET_FILE_RW_HINT", 0x40e)],
+    values: &[("F_DUPFD", 0x0), ("F_GETFD", 0x1), ("F_SETFD", 0x2), ("F_GETFL", 0x3), ("F_SETFL", 0x4), ("F_GETLK", 0x5), ("F_SETLK", 0x6), ("F_SETLKW", 0x7), ("F_SETOWN", 0x8), ("F_GETOWN", 0x9), ("F_SETSIG", 0xa), ("F_GETSIG", 0xb), ("F_GETLK64", 0xc), ("F_SETLK64", 0xd), ("F_SETLKW64", 0xe), ("F_SETOWN_EX", 0xf), ("F_GETOWN_EX", 0x10), ("F_GETOWNER_UIDS", 0x11), ("F_OFD_GETLK", 0x24), ("F_OFD_SETLK", 0x25), ("F_OFD_SETLKW", 0x26), ("F_SETLEASE", 0x400), ("F_GETLEASE", 0x401), ("F_NOTIFY", 0x402), ("F_DUPFD_QUERY", 0x403), ("F_CREATED_QUERY", 0x404), ("F_CANCELLK", 0x405), ("F_DUPFD_CLOEXEC", 0x406), ("F_SETPIPE_SZ", 0x407), ("F_GETPIPE_SZ", 0x408), ("F_ADD_SEALS", 0x409), ("F_GET_SEALS", 0x40a), ("F_GET_RW_HINT", 0x40b), ("F_SET_RW_HINT", 0x40c), ("F_GET_FILE_RW_HINT", 0x40d), ("F_SET_FILE_RW_HINT", 0x40e)],
 };
 
 /// `fd_flags`
 #[rustfmt::skip]
 pub static FD_FLAGS: FlagTable = FlagTable {
-    name: "fd_flags", unknown: "FD_???", mask: 0x0,
+    name: "fd_flags", unknown: "FD_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("FD_CLOEXEC", 0x1)],
 };
@@ -126,7 +126,7 @@ pub static FD_FLAGS: FlagTable = FlagTable {
 /// `lease_types`
 #[rustfmt::skip]
 pub static LEASE_TYPES: FlagTable = FlagTable {
-    name: "lease_types", unknown: "F_???", mask: 0x0,
+    name: "lease_types", unknown: "F_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("F_RDLCK", 0x0), ("F_WRLCK", 0x1), ("F_UNLCK", 0x2)],
 };
@@ -134,7 +134,7 @@ pub static LEASE_TYPES: FlagTable = FlagTable {
 /// `seals`
 #[rustfmt::skip]
 pub static SEALS: FlagTable = FlagTable {
-    name: "seals", unknown: "F_SEAL_???", mask: 0x0,
+    name: "seals", unknown: "F_SEAL_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("F_SEAL_SEAL", 0x1), ("F_SEAL_SHRINK", 0x2), ("F_SEAL_GROW", 0x4), ("F_SEAL_WRITE", 0x8), ("F_SEAL_FUTURE_WRITE", 0x10), ("F_SEAL_EXEC", 0x20)],
 };
@@ -142,7 +142,7 @@ pub static SEALS: FlagTable = FlagTable {
 /// `rw_hints`
 #[rustfmt::skip]
 pub static RW_HINTS: FlagTable = FlagTable {
-    name: "rw_hints", unknown: "RWH_???", mask: 0x0,
+    name: "rw_hints", unknown: "RWH_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("RWH_WRITE_LIFE_NOT_SET", 0x0), ("RWH_WRITE_LIFE_NONE", 0x1), ("RWH_WRITE_LIFE_SHORT", 0x2), ("RWH_WRITE_LIFE_MEDIUM", 0x3), ("RWH_WRITE_LIFE_LONG", 0x4), ("RWH_WRITE_LIFE_EXTREME", 0x5)],
 };
@@ -150,7 +150,7 @@ pub static RW_HINTS: FlagTable = FlagTable {
 /// `notify_flags`
 #[rustfmt::skip]
 pub static NOTIFY_FLAGS: FlagTable = FlagTable {
-    name: "notify_flags", unknown: "DN_???", mask: 0x0,
+    name: "notify_flags", unknown: "DN_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("DN_ACCESS", 0x1), ("DN_MODIFY", 0x2), ("DN_CREATE", 0x4), ("DN_DELETE", 0x8), ("DN_RENAME", 0x10), ("DN_ATTRIB", 0x20), ("DN_MULTISHOT", 0x80000000)],
 };
@@ -158,7 +158,7 @@ pub static NOTIFY_FLAGS: FlagTable = FlagTable {
 /// `f_owner_types`
 #[rustfmt::skip]
 pub static F_OWNER_TYPES: FlagTable = FlagTable {
-    name: "f_owner_types", unknown: "F_OWNER_???", mask: 0x0,
+    name: "f_owner_types", unknown: "F_OWNER_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("F_OWNER_TID", 0x0), ("F_OWNER_PID", 0x1), ("F_OWNER_PGRP", 0x2)],
 };
@@ -166,15 +166,15 @@ pub static F_OWNER_TYPES: FlagTable = FlagTable {
 /// `flock_ops`
 #[rustfmt::skip]
 pub static FLOCK_OPS: FlagTable = FlagTable {
-    name: "flock_ops", unknown: "LOCK_???", mask: 0x0,
+    name: "flock_ops", unknown: "LOCK_???", mask: 0x0, huge: "",
     choices: &[],
-    values: &[("LOCK_SH", 0x1), ("LOCK_EX", 0x2), ("LOCK_NB", 0x4), ("LOCK_UN", 0x8), ("LOCK_MAND", 0x20), ("LOCK_READ", 0x40), ("LOCK_WRITE", 0x80)],
+    values: &[("LOCK_SH", 0x1), ("LOCK_EX", 0x2), ("LOCK_NB", 0x4), ("LOCK_UN", 0x8), ("LOCK_MAND", 0x20), ("LOCK_RW", 0xc0), ("LOCK_READ", 0x40), ("LOCK_WRITE", 0x80)],
 };
 
 /// `renameat2_flags`
 #[rustfmt::skip]
 pub static RENAMEAT2_FLAGS: FlagTable = FlagTable {
-    name: "renameat2_flags", unknown: "RENAME_???", mask: 0x0,
+    name: "renameat2_flags", unknown: "RENAME_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("RENAME_NOREPLACE", 0x1), ("RENAME_EXCHANGE", 0x2), ("RENAME_WHITEOUT", 0x4)],
 };
@@ -182,7 +182,7 @@ pub static RENAMEAT2_FLAGS: FlagTable = FlagTable {
 /// `fallocate_modes`
 #[rustfmt::skip]
 pub static FALLOCATE_MODES: FlagTable = FlagTable {
-    name: "fallocate_modes", unknown: "FALLOC_FL_???", mask: 0x0,
+    name: "fallocate_modes", unknown: "FALLOC_FL_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("FALLOC_FL_KEEP_SIZE", 0x1), ("FALLOC_FL_PUNCH_HOLE", 0x2), ("FALLOC_FL_NO_HIDE_STALE", 0x4), ("FALLOC_FL_COLLAPSE_RANGE", 0x8), ("FALLOC_FL_ZERO_RANGE", 0x10), ("FALLOC_FL_INSERT_RANGE", 0x20), ("FALLOC_FL_UNSHARE_RANGE", 0x40)],
 };
@@ -190,7 +190,7 @@ pub static FALLOCATE_MODES: FlagTable = FlagTable {
 /// `fadvise_advice`
 #[rustfmt::skip]
 pub static FADVISE_ADVICE: FlagTable = FlagTable {
-    name: "fadvise_advice", unknown: "POSIX_FADV_???", mask: 0x0,
+    name: "fadvise_advice", unknown: "POSIX_FADV_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("POSIX_FADV_NORMAL", 0x0), ("POSIX_FADV_RANDOM", 0x1), ("POSIX_FADV_SEQUENTIAL", 0x2), ("POSIX_FADV_WILLNEED", 0x3), ("POSIX_FADV_DONTNEED", 0x4), ("POSIX_FADV_NOREUSE", 0x5)],
 };
@@ -198,7 +198,7 @@ pub static FADVISE_ADVICE: FlagTable = FlagTable {
 /// `sync_file_range_flags`
 #[rustfmt::skip]
 pub static SYNC_FILE_RANGE_FLAGS: FlagTable = FlagTable {
-    name: "sync_file_range_flags", unknown: "SYNC_FILE_RANGE_???", mask: 0x0,
+    name: "sync_file_range_flags", unknown: "SYNC_FILE_RANGE_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SYNC_FILE_RANGE_WAIT_BEFORE", 0x1), ("SYNC_FILE_RANGE_WRITE", 0x2), ("SYNC_FILE_RANGE_WAIT_AFTER", 0x4)],
 };
@@ -206,7 +206,7 @@ pub static SYNC_FILE_RANGE_FLAGS: FlagTable = FlagTable {
 /// `splice_flags`
 #[rustfmt::skip]
 pub static SPLICE_FLAGS: FlagTable = FlagTable {
-    name: "splice_flags", unknown: "SPLICE_F_???", mask: 0x0,
+    name: "splice_flags", unknown: "SPLICE_F_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SPLICE_F_MOVE", 0x1), ("SPLICE_F_NONBLOCK", 0x2), ("SPLICE_F_MORE", 0x4), ("SPLICE_F_GIFT", 0x8)],
 };
@@ -214,7 +214,7 @@ pub static SPLICE_FLAGS: FlagTable = FlagTable {
 /// `rwf_flags`
 #[rustfmt::skip]
 pub static RWF_FLAGS: FlagTable = FlagTable {
-    name: "rwf_flags", unknown: "RWF_???", mask: 0x0,
+    name: "rwf_flags", unknown: "RWF_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("RWF_HIPRI", 0x1), ("RWF_DSYNC", 0x2), ("RWF_SYNC", 0x4), ("RWF_NOWAIT", 0x8), ("RWF_APPEND", 0x10), ("RWF_NOAPPEND", 0x20), ("RWF_ATOMIC", 0x40), ("RWF_DONTCACHE", 0x80)],
 };
@@ -222,7 +222,7 @@ pub static RWF_FLAGS: FlagTable = FlagTable {
 /// `memfd_flags`
 #[rustfmt::skip]
 pub static MEMFD_FLAGS: FlagTable = FlagTable {
-    name: "memfd_flags", unknown: "MFD_???", mask: 0x0,
+    name: "memfd_flags", unknown: "MFD_???", mask: 0x0, huge: "MFD_HUGE_SHIFT",
     choices: &[],
     values: &[("MFD_CLOEXEC", 0x1), ("MFD_ALLOW_SEALING", 0x2), ("MFD_HUGETLB", 0x4), ("MFD_NOEXEC_SEAL", 0x8), ("MFD_EXEC", 0x10)],
 };
@@ -230,7 +230,7 @@ pub static MEMFD_FLAGS: FlagTable = FlagTable {
 /// `close_range_flags`
 #[rustfmt::skip]
 pub static CLOSE_RANGE_FLAGS: FlagTable = FlagTable {
-    name: "close_range_flags", unknown: "CLOSE_RANGE_???", mask: 0x0,
+    name: "close_range_flags", unknown: "CLOSE_RANGE_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("CLOSE_RANGE_UNSHARE", 0x2), ("CLOSE_RANGE_CLOEXEC", 0x4)],
 };
@@ -238,7 +238,7 @@ pub static CLOSE_RANGE_FLAGS: FlagTable = FlagTable {
 /// `eventfd_flags`
 #[rustfmt::skip]
 pub static EVENTFD_FLAGS: FlagTable = FlagTable {
-    name: "eventfd_flags", unknown: "EFD_???", mask: 0x0,
+    name: "eventfd_flags", unknown: "EFD_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("EFD_SEMAPHORE", 0x1), ("EFD_CLOEXEC", 0x80000), ("EFD_NONBLOCK", 0x800)],
 };
@@ -246,7 +246,7 @@ pub static EVENTFD_FLAGS: FlagTable = FlagTable {
 /// `epoll_create_flags`
 #[rustfmt::skip]
 pub static EPOLL_CREATE_FLAGS: FlagTable = FlagTable {
-    name: "epoll_create_flags", unknown: "EPOLL_???", mask: 0x0,
+    name: "epoll_create_flags", unknown: "EPOLL_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("EPOLL_CLOEXEC", 0x80000)],
 };
@@ -254,7 +254,7 @@ pub static EPOLL_CREATE_FLAGS: FlagTable = FlagTable {
 /// `epoll_ops`
 #[rustfmt::skip]
 pub static EPOLL_OPS: FlagTable = FlagTable {
-    name: "epoll_ops", unknown: "EPOLL_CTL_???", mask: 0x0,
+    name: "epoll_ops", unknown: "EPOLL_CTL_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("EPOLL_CTL_ADD", 0x1), ("EPOLL_CTL_DEL", 0x2), ("EPOLL_CTL_MOD", 0x3)],
 };
@@ -262,7 +262,7 @@ pub static EPOLL_OPS: FlagTable = FlagTable {
 /// `epoll_events`
 #[rustfmt::skip]
 pub static EPOLL_EVENTS: FlagTable = FlagTable {
-    name: "epoll_events", unknown: "EPOLL???", mask: 0x0,
+    name: "epoll_events", unknown: "EPOLL???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("EPOLLIN", 0x1), ("EPOLLPRI", 0x2), ("EPOLLOUT", 0x4), ("EPOLLERR", 0x8), ("EPOLLHUP", 0x10), ("EPOLLNVAL", 0x20), ("EPOLLRDNORM", 0x40), ("EPOLLRDBAND", 0x80), ("EPOLLWRNORM", 0x100), ("EPOLLWRBAND", 0x200), ("EPOLLMSG", 0x400), ("EPOLLRDHUP", 0x2000), ("EPOLLEXCLUSIVE", 0x10000000), ("EPOLLWAKEUP", 0x20000000), ("EPOLLONESHOT", 0x40000000), ("EPOLLET", 0x80000000)],
 };
@@ -270,7 +270,7 @@ pub static EPOLL_EVENTS: FlagTable = FlagTable {
 /// `poll_events`
 #[rustfmt::skip]
 pub static POLL_EVENTS: FlagTable = FlagTable {
-    name: "poll_events", unknown: "POLL???", mask: 0x0,
+    name: "poll_events", unknown: "POLL???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("POLLIN", 0x1), ("POLLPRI", 0x2), ("POLLOUT", 0x4), ("POLLERR", 0x8), ("POLLHUP", 0x10), ("POLLNVAL", 0x20), ("POLLRDNORM", 0x40), ("POLLRDBAND", 0x80), ("POLLWRNORM", 0x100), ("POLLWRBAND", 0x200), ("POLLMSG", 0x400), ("POLLREMOVE", 0x1000), ("POLLRDHUP", 0x2000), ("POLL_BUSY_LOOP", 0x8000)],
 };
@@ -278,15 +278,15 @@ pub static POLL_EVENTS: FlagTable = FlagTable {
 /// `inotify_init_flags`
 #[rustfmt::skip]
 pub static INOTIFY_INIT_FLAGS: FlagTable = FlagTable {
-    name: "inotify_init_flags", unknown: "IN_???", mask: 0x0,
+    name: "inotify_init_flags", unknown: "IN_???", mask: 0x0, huge: "",
     choices: &[],
-    values: &[("IN_CLOEXEC", 0x80000), ("IN_NONBLOCK", 0x800)],
+    values: &[("IN_NONBLOCK", 0x800), ("IN_CLOEXEC", 0x80000)],
 };
 
 /// `inotify_events`
 #[rustfmt::skip]
 pub static INOTIFY_EVENTS: FlagTable = FlagTable {
-    name: "inotify_events", unknown: "IN_???", mask: 0x0,
+    name: "inotify_events", unknown: "IN_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("IN_ACCESS", 0x1), ("IN_MODIFY", 0x2), ("IN_ATTRIB", 0x4), ("IN_CLOSE_WRITE", 0x8), ("IN_CLOSE_NOWRITE", 0x10), ("IN_OPEN", 0x20), ("IN_MOVED_FROM", 0x40), ("IN_MOVED_TO", 0x80), ("IN_CREATE", 0x100), ("IN_DELETE", 0x200), ("IN_DELETE_SELF", 0x400), ("IN_MOVE_SELF", 0x800), ("IN_UNMOUNT", 0x2000), ("IN_Q_OVERFLOW", 0x4000), ("IN_IGNORED", 0x8000), ("IN_ONLYDIR", 0x1000000), ("IN_DONT_FOLLOW", 0x2000000), ("IN_EXCL_UNLINK", 0x4000000), ("IN_MASK_CREATE", 0x10000000), ("IN_MASK_ADD", 0x20000000), ("IN_ISDIR", 0x40000000), ("IN_ONESHOT", 0x80000000)],
 };
@@ -294,7 +294,7 @@ pub static INOTIFY_EVENTS: FlagTable = FlagTable {
 /// `xattr_flags`
 #[rustfmt::skip]
 pub static XATTR_FLAGS: FlagTable = FlagTable {
-    name: "xattr_flags", unknown: "XATTR_???", mask: 0x0,
+    name: "xattr_flags", unknown: "XATTR_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("XATTR_CREATE", 0x1), ("XATTR_REPLACE", 0x2)],
 };
@@ -302,7 +302,7 @@ pub static XATTR_FLAGS: FlagTable = FlagTable {
 /// `file_types`
 #[rustfmt::skip]
 pub static FILE_TYPES: FlagTable = FlagTable {
-    name: "file_types", unknown: "S_???", mask: 0x0,
+    name: "file_types", unknown: "S_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("S_IFREG", 0x8000), ("S_IFSOCK", 0xc000), ("S_IFIFO", 0x1000), ("S_IFLNK", 0xa000), ("S_IFDIR", 0x4000), ("S_IFBLK", 0x6000), ("S_IFCHR", 0x2000)],
 };
@@ -310,7 +310,7 @@ pub static FILE_TYPES: FlagTable = FlagTable {
 /// `fanotify_init_flags`
 #[rustfmt::skip]
 pub static FANOTIFY_INIT_FLAGS: FlagTable = FlagTable {
-    name: "fanotify_init_flags", unknown: "FAN_???", mask: 0xc,
+    name: "fanotify_init_flags", unknown: "FAN_CLASS_???", mask: 0xc, huge: "",
     choices: &[("FAN_CLASS_NOTIF", 0x0), ("FAN_CLASS_CONTENT", 0x4), ("FAN_CLASS_PRE_CONTENT", 0x8)],
     values: &[("FAN_CLOEXEC", 0x1), ("FAN_NONBLOCK", 0x2), ("FAN_UNLIMITED_QUEUE", 0x10), ("FAN_UNLIMITED_MARKS", 0x20), ("FAN_ENABLE_AUDIT", 0x40), ("FAN_REPORT_PIDFD", 0x80), ("FAN_REPORT_TID", 0x100), ("FAN_REPORT_FID", 0x200), ("FAN_REPORT_DIR_FID", 0x400), ("FAN_REPORT_NAME", 0x800), ("FAN_REPORT_TARGET_FID", 0x1000)],
 };
@@ -318,7 +318,7 @@ pub static FANOTIFY_INIT_FLAGS: FlagTable = FlagTable {
 /// `fanotify_mark_flags`
 #[rustfmt::skip]
 pub static FANOTIFY_MARK_FLAGS: FlagTable = FlagTable {
-    name: "fanotify_mark_flags", unknown: "FAN_MARK_???", mask: 0x0,
+    name: "fanotify_mark_flags", unknown: "FAN_MARK_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("FAN_MARK_ADD", 0x1), ("FAN_MARK_REMOVE", 0x2), ("FAN_MARK_DONT_FOLLOW", 0x4), ("FAN_MARK_ONLYDIR", 0x8), ("FAN_MARK_MOUNT", 0x10), ("FAN_MARK_IGNORED_MASK", 0x20), ("FAN_MARK_IGNORED_SURV_MODIFY", 0x40), ("FAN_MARK_FLUSH", 0x80), ("FAN_MARK_FILESYSTEM", 0x100), ("FAN_MARK_EVICTABLE", 0x200), ("FAN_MARK_IGNORE", 0x400)],
 };
@@ -326,15 +326,15 @@ pub static FANOTIFY_MARK_FLAGS: FlagTable = FlagTable {
 /// `fanotify_events`
 #[rustfmt::skip]
 pub static FANOTIFY_EVENTS: FlagTable = FlagTable {
-    name: "fanotify_events", unknown: "FAN_???", mask: 0x0,
+    name: "fanotify_events", unknown: "FAN_???", mask: 0x0, huge: "",
     choices: &[],
-    values: &[("FAN_ACCESS", 0x1), ("FAN_MODIFY", 0x2), ("FAN_ATTRIB", 0x4), ("FAN_CLOSE_WRITE", 0x8), ("FAN_CLOSE_NOWRITE", 0x10), ("FAN_OPEN", 0x20), ("FAN_MOVED_FROM", 0x40), ("FAN_MOVED_TO", 0x80), ("FAN_CREATE", 0x100), ("FAN_DELETE", 0x200), ("FAN_DELETE_SELF", 0x400), ("FAN_MOVE_SELF", 0x800), ("FAN_OPEN_EXEC", 0x1000), ("FAN_Q_OVERFLOW", 0x4000), ("FAN_FS_ERROR", 0x8000), ("FAN_OPEN_PERM", 0x10000), ("FAN_ACCESS_PERM", 0x20000), ("FAN_OPEN_EXEC_PERM", 0x40000), ("FAN_RENAME", 0x10000000), ("FAN_ONDIR", 0x40000000), ("FAN_EVENT_ON_CHILD", 0x8000000)],
+    values: &[("FAN_ACCESS", 0x1), ("FAN_MODIFY", 0x2), ("FAN_ATTRIB", 0x4), ("FAN_CLOSE_WRITE", 0x8), ("FAN_CLOSE_NOWRITE", 0x10), ("FAN_OPEN", 0x20), ("FAN_MOVED_FROM", 0x40), ("FAN_MOVED_TO", 0x80), ("FAN_CREATE", 0x100), ("FAN_DELETE", 0x200), ("FAN_DELETE_SELF", 0x400), ("FAN_MOVE_SELF", 0x800), ("FAN_OPEN_EXEC", 0x1000), ("FAN_Q_OVERFLOW", 0x4000), ("FAN_FS_ERROR", 0x8000), ("FAN_OPEN_PERM", 0x10000), ("FAN_ACCESS_PERM", 0x20000), ("FAN_OPEN_EXEC_PERM", 0x40000), ("FAN_DIR_MODIFY", 0x80000), ("FAN_ONDIR", 0x40000000), ("FAN_EVENT_ON_CHILD", 0x8000000), ("FAN_RENAME", 0x10000000)],
 };
 
 /// `name_to_handle_flags`
 #[rustfmt::skip]
 pub static NAME_TO_HANDLE_FLAGS: FlagTable = FlagTable {
-    name: "name_to_handle_flags", unknown: "AT_???", mask: 0x0,
+    name: "name_to_handle_flags", unknown: "AT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("AT_SYMLINK_FOLLOW", 0x400), ("AT_EMPTY_PATH", 0x1000), ("AT_HANDLE_FID", 0x200)],
 };
@@ -342,7 +342,7 @@ pub static NAME_TO_HANDLE_FLAGS: FlagTable = FlagTable {
 /// `fs_magic`
 #[rustfmt::skip]
 pub static FS_MAGIC: FlagTable = FlagTable {
-    name: "fs_magic", unknown: "??_MAGIC", mask: 0x0,
+    name: "fs_magic", unknown: "??_MAGIC", mask: 0x0, huge: "",
     choices: &[],
     values: &[("EXT2_SUPER_MAGIC", 0xef53), ("TMPFS_MAGIC", 0x1021994), ("PROC_SUPER_MAGIC", 0x9fa0), ("SYSFS_MAGIC", 0x62656572), ("BTRFS_SUPER_MAGIC", 0x9123683e), ("XFS_SUPER_MAGIC", 0x58465342), ("OVERLAYFS_SUPER_MAGIC", 0x794c7630), ("NFS_SUPER_MAGIC", 0x6969), ("FUSE_SUPER_MAGIC", 0x65735546), ("CGROUP_SUPER_MAGIC", 0x27e0eb), ("CGROUP2_SUPER_MAGIC", 0x63677270), ("DEVPTS_SUPER_MAGIC", 0x1cd1), ("RAMFS_MAGIC", 0x858458f6), ("SQUASHFS_MAGIC", 0x73717368), ("ISOFS_SUPER_MAGIC", 0x9660), ("MSDOS_SUPER_MAGIC", 0x4d44), ("SECURITYFS_MAGIC", 0x73636673), ("SELINUX_MAGIC", 0xf97cff8c), ("DEBUGFS_MAGIC", 0x64626720), ("TRACEFS_MAGIC", 0x74726163), ("BPF_FS_MAGIC", 0xcafe4a11), ("HUGETLBFS_MAGIC", 0x958458f6), ("MQUEUE_MAGIC", 0x19800202), ("PIPEFS_MAGIC", 0x50495045), ("SOCKFS_MAGIC", 0x534f434b), ("ANON_INODE_FS_MAGIC", 0x9041934), ("NSFS_MAGIC", 0x6e736673), ("EROFS_SUPER_MAGIC_V1", 0xe0f5e1e2), ("F2FS_SUPER_MAGIC", 0xf2f52010), ("V9FS_MAGIC", 0x1021997), ("BINFMTFS_MAGIC", 0x42494e4d), ("AUTOFS_SUPER_MAGIC", 0x187), ("EFIVARFS_MAGIC", 0xde5e81e4), ("PSTOREFS_MAGIC", 0x6165676c)],
 };
@@ -350,7 +350,7 @@ pub static FS_MAGIC: FlagTable = FlagTable {
 /// `statfs_flags`
 #[rustfmt::skip]
 pub static STATFS_FLAGS: FlagTable = FlagTable {
-    name: "statfs_flags", unknown: "ST_???", mask: 0x0,
+    name: "statfs_flags", unknown: "ST_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("ST_VALID", 0x20), ("ST_RDONLY", 0x1), ("ST_NOSUID", 0x2), ("ST_NODEV", 0x4), ("ST_NOEXEC", 0x8), ("ST_SYNCHRONOUS", 0x10), ("ST_MANDLOCK", 0x40), ("ST_NOATIME", 0x400), ("ST_NODIRATIME", 0x800), ("ST_RELATIME", 0x1000), ("ST_NOSYMFOLLOW", 0x2000)],
 };
@@ -358,15 +358,15 @@ pub static STATFS_FLAGS: FlagTable = FlagTable {
 /// `futex_ops`
 #[rustfmt::skip]
 pub static FUTEX_OPS: FlagTable = FlagTable {
-    name: "futex_ops", unknown: "FUTEX_???", mask: 0x7f,
-    choices: &[("FUTEX_WAIT", 0x0), ("FUTEX_WAKE", 0x1), ("FUTEX_FD", 0x2), ("FUTEX_REQUEUE", 0x3), ("FUTEX_CMP_REQUEUE", 0x4), ("FUTEX_WAKE_OP", 0x5), ("FUTEX_LOCK_PI", 0x6), ("FUTEX_UNLOCK_PI", 0x7), ("FUTEX_TRYLOCK_PI", 0x8), ("FUTEX_WAIT_BITSET", 0x9), ("FUTEX_WAKE_BITSET", 0xa), ("FUTEX_WAIT_REQUEUE_PI", 0xb), ("FUTEX_CMP_REQUEUE_PI", 0xc), ("FUTEX_LOCK_PI2", 0xd)],
-    values: &[("FUTEX_PRIVATE_FLAG", 0x80), ("FUTEX_CLOCK_REALTIME", 0x100)],
+    name: "futex_ops", unknown: "FUTEX_???", mask: 0xff, huge: "",
+    choices: &[("FUTEX_WAIT", 0x0), ("FUTEX_WAIT_PRIVATE", 0x80), ("FUTEX_WAKE", 0x1), ("FUTEX_WAKE_PRIVATE", 0x81), ("FUTEX_FD", 0x2), ("FUTEX_REQUEUE", 0x3), ("FUTEX_REQUEUE_PRIVATE", 0x83), ("FUTEX_CMP_REQUEUE", 0x4), ("FUTEX_CMP_REQUEUE_PRIVATE", 0x84), ("FUTEX_WAKE_OP", 0x5), ("FUTEX_WAKE_OP_PRIVATE", 0x85), ("FUTEX_LOCK_PI", 0x6), ("FUTEX_LOCK_PI_PRIVATE", 0x86), ("FUTEX_UNLOCK_PI", 0x7), ("FUTEX_UNLOCK_PI_PRIVATE", 0x87), ("FUTEX_TRYLOCK_PI", 0x8), ("FUTEX_TRYLOCK_PI_PRIVATE", 0x88), ("FUTEX_WAIT_BITSET", 0x9), ("FUTEX_WAIT_BITSET_PRIVATE", 0x89), ("FUTEX_WAKE_BITSET", 0xa), ("FUTEX_WAKE_BITSET_PRIVATE", 0x8a), ("FUTEX_WAIT_REQUEUE_PI", 0xb), ("FUTEX_WAIT_REQUEUE_PI_PRIVATE", 0x8b), ("FUTEX_CMP_REQUEUE_PI", 0xc), ("FUTEX_CMP_REQUEUE_PI_PRIVATE", 0x8c), ("FUTEX_LOCK_PI2", 0xd), ("FUTEX_LOCK_PI2_PRIVATE", 0x8d)],
+    values: &[("FUTEX_CLOCK_REALTIME", 0x100)],
 };
 
 /// `futex_wake_ops`
 #[rustfmt::skip]
 pub static FUTEX_WAKE_OPS: FlagTable = FlagTable {
-    name: "futex_wake_ops", unknown: "FUTEX_OP_???", mask: 0x0,
+    name: "futex_wake_ops", unknown: "FUTEX_OP_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("FUTEX_OP_SET", 0x0), ("FUTEX_OP_ADD", 0x1), ("FUTEX_OP_OR", 0x2), ("FUTEX_OP_ANDN", 0x3), ("FUTEX_OP_XOR", 0x4)],
 };
@@ -374,7 +374,7 @@ pub static FUTEX_WAKE_OPS: FlagTable = FlagTable {
 /// `futex_wake_cmps`
 #[rustfmt::skip]
 pub static FUTEX_WAKE_CMPS: FlagTable = FlagTable {
-    name: "futex_wake_cmps", unknown: "FUTEX_OP_CMP_???", mask: 0x0,
+    name: "futex_wake_cmps", unknown: "FUTEX_OP_CMP_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("FUTEX_OP_CMP_EQ", 0x0), ("FUTEX_OP_CMP_NE", 0x1), ("FUTEX_OP_CMP_LT", 0x2), ("FUTEX_OP_CMP_LE", 0x3), ("FUTEX_OP_CMP_GT", 0x4), ("FUTEX_OP_CMP_GE", 0x5)],
 };
@@ -382,7 +382,7 @@ pub static FUTEX_WAKE_CMPS: FlagTable = FlagTable {
 /// `futex2_flags`
 #[rustfmt::skip]
 pub static FUTEX2_FLAGS: FlagTable = FlagTable {
-    name: "futex2_flags", unknown: "FUTEX2_???", mask: 0x3,
+    name: "futex2_flags", unknown: "FUTEX2_???", mask: 0x3, huge: "",
     choices: &[("FUTEX2_SIZE_U8", 0x0), ("FUTEX2_SIZE_U16", 0x1), ("FUTEX2_SIZE_U32", 0x2), ("FUTEX2_SIZE_U64", 0x3)],
     values: &[("FUTEX2_NUMA", 0x4), ("FUTEX2_MPOL", 0x8), ("FUTEX2_PRIVATE", 0x80)],
 };
@@ -390,7 +390,7 @@ pub static FUTEX2_FLAGS: FlagTable = FlagTable {
 /// `ipc_flags`
 #[rustfmt::skip]
 pub static IPC_FLAGS: FlagTable = FlagTable {
-    name: "ipc_flags", unknown: "IPC_???", mask: 0x1ff,
+    name: "ipc_flags", unknown: "IPC_???", mask: 0x1ff, huge: "",
     choices: &[],
     values: &[("IPC_CREAT", 0x200), ("IPC_EXCL", 0x400), ("IPC_NOWAIT", 0x800)],
 };
@@ -398,7 +398,7 @@ pub static IPC_FLAGS: FlagTable = FlagTable {
 /// `shm_get_flags`
 #[rustfmt::skip]
 pub static SHM_GET_FLAGS: FlagTable = FlagTable {
-    name: "shm_get_flags", unknown: "SHM_???", mask: 0x0,
+    name: "shm_get_flags", unknown: "SHM_???", mask: 0x0, huge: "SHM_HUGE_SHIFT",
     choices: &[],
     values: &[("IPC_CREAT", 0x200), ("IPC_EXCL", 0x400), ("SHM_HUGETLB", 0x800), ("SHM_NORESERVE", 0x1000)],
 };
@@ -406,7 +406,7 @@ pub static SHM_GET_FLAGS: FlagTable = FlagTable {
 /// `shm_at_flags`
 #[rustfmt::skip]
 pub static SHM_AT_FLAGS: FlagTable = FlagTable {
-    name: "shm_at_flags", unknown: "SHM_???", mask: 0x0,
+    name: "shm_at_flags", unknown: "SHM_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SHM_RDONLY", 0x1000), ("SHM_RND", 0x2000), ("SHM_REMAP", 0x4000), ("SHM_EXEC", 0x8000)],
 };
@@ -414,7 +414,7 @@ pub static SHM_AT_FLAGS: FlagTable = FlagTable {
 /// `shm_ctls`
 #[rustfmt::skip]
 pub static SHM_CTLS: FlagTable = FlagTable {
-    name: "shm_ctls", unknown: "SHM_???", mask: 0x0,
+    name: "shm_ctls", unknown: "SHM_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("IPC_RMID", 0x0), ("IPC_SET", 0x1), ("IPC_STAT", 0x2), ("IPC_INFO", 0x3), ("SHM_STAT", 0xd), ("SHM_INFO", 0xe), ("SHM_STAT_ANY", 0xf), ("SHM_LOCK", 0xb), ("SHM_UNLOCK", 0xc)],
 };
@@ -422,7 +422,7 @@ pub static SHM_CTLS: FlagTable = FlagTable {
 /// `sem_ctls`
 #[rustfmt::skip]
 pub static SEM_CTLS: FlagTable = FlagTable {
-    name: "sem_ctls", unknown: "SEM_???", mask: 0x0,
+    name: "sem_ctls", unknown: "SEM_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("IPC_RMID", 0x0), ("IPC_SET", 0x1), ("IPC_STAT", 0x2), ("IPC_INFO", 0x3), ("SEM_STAT", 0x12), ("SEM_INFO", 0x13), ("SEM_STAT_ANY", 0x14), ("GETPID", 0xb), ("GETVAL", 0xc), ("GETALL", 0xd), ("GETNCNT", 0xe), ("GETZCNT", 0xf), ("SETVAL", 0x10), ("SETALL", 0x11)],
 };
@@ -430,7 +430,7 @@ pub static SEM_CTLS: FlagTable = FlagTable {
 /// `msg_ctls`
 #[rustfmt::skip]
 pub static MSG_CTLS: FlagTable = FlagTable {
-    name: "msg_ctls", unknown: "MSG_???", mask: 0x0,
+    name: "msg_ctls", unknown: "MSG_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("IPC_RMID", 0x0), ("IPC_SET", 0x1), ("IPC_STAT", 0x2), ("IPC_INFO", 0x3), ("MSG_STAT", 0xb), ("MSG_INFO", 0xc), ("MSG_STAT_ANY", 0xd)],
 };
@@ -438,15 +438,15 @@ pub static MSG_CTLS: FlagTable = FlagTable {
 /// `msg_rcv_flags`
 #[rustfmt::skip]
 pub static MSG_RCV_FLAGS: FlagTable = FlagTable {
-    name: "msg_rcv_flags", unknown: "MSG_???", mask: 0x0,
+    name: "msg_rcv_flags", unknown: "MSG_???", mask: 0x0, huge: "",
     choices: &[],
-    values: &[("IPC_NOWAIT", 0x800), ("MSG_NOERROR", 0x1000), ("MSG_EXCEPT", 0x2000), ("MSG_COPY", 0x4000)],
+    values: &[("MSG_NOERROR", 0x1000), ("MSG_EXCEPT", 0x2000), ("MSG_COPY", 0x4000), ("IPC_NOWAIT", 0x800)],
 };
 
 /// `sem_op_flags`
 #[rustfmt::skip]
 pub static SEM_OP_FLAGS: FlagTable = FlagTable {
-    name: "sem_op_flags", unknown: "SEM_???", mask: 0x0,
+    name: "sem_op_flags", unknown: "SEM_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SEM_UNDO", 0x1000), ("IPC_NOWAIT", 0x800)],
 };
@@ -454,7 +454,7 @@ pub static SEM_OP_FLAGS: FlagTable = FlagTable {
 /// `ipc_keys`
 #[rustfmt::skip]
 pub static IPC_KEYS: FlagTable = FlagTable {
-    name: "ipc_keys", unknown: "IPC_???", mask: 0x0,
+    name: "ipc_keys", unknown: "IPC_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("IPC_PRIVATE", 0x0)],
 };
@@ -462,7 +462,7 @@ pub static IPC_KEYS: FlagTable = FlagTable {
 /// `keyctl_cmds`
 #[rustfmt::skip]
 pub static KEYCTL_CMDS: FlagTable = FlagTable {
-    name: "keyctl_cmds", unknown: "KEYCTL_???", mask: 0x0,
+    name: "keyctl_cmds", unknown: "KEYCTL_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("KEYCTL_GET_KEYRING_ID", 0x0), ("KEYCTL_JOIN_SESSION_KEYRING", 0x1), ("KEYCTL_UPDATE", 0x2), ("KEYCTL_REVOKE", 0x3), ("KEYCTL_CHOWN", 0x4), ("KEYCTL_SETPERM", 0x5), ("KEYCTL_DESCRIBE", 0x6), ("KEYCTL_CLEAR", 0x7), ("KEYCTL_LINK", 0x8), ("KEYCTL_UNLINK", 0x9), ("KEYCTL_SEARCH", 0xa), ("KEYCTL_READ", 0xb), ("KEYCTL_INSTANTIATE", 0xc), ("KEYCTL_NEGATE", 0xd), ("KEYCTL_SET_REQKEY_KEYRING", 0xe), ("KEYCTL_SET_TIMEOUT", 0xf), ("KEYCTL_ASSUME_AUTHORITY", 0x10), ("KEYCTL_GET_SECURITY", 0x11), ("KEYCTL_SESSION_TO_PARENT", 0x12), ("KEYCTL_REJECT", 0x13), ("KEYCTL_INSTANTIATE_IOV", 0x14), ("KEYCTL_INVALIDATE", 0x15), ("KEYCTL_GET_PERSISTENT", 0x16), ("KEYCTL_DH_COMPUTE", 0x17), ("KEYCTL_PKEY_QUERY", 0x18), ("KEYCTL_PKEY_ENCRYPT", 0x19), ("KEYCTL_PKEY_DECRYPT", 0x1a), ("KEYCTL_PKEY_SIGN", 0x1b), ("KEYCTL_PKEY_VERIFY", 0x1c), ("KEYCTL_RESTRICT_KEYRING", 0x1d), ("KEYCTL_MOVE", 0x1e), ("KEYCTL_CAPABILITIES", 0x1f), ("KEYCTL_WATCH_KEY", 0x20)],
 };
@@ -470,15 +470,23 @@ pub static KEYCTL_CMDS: FlagTable = FlagTable {
 /// `key_specs`
 #[rustfmt::skip]
 pub static KEY_SPECS: FlagTable = FlagTable {
-    name: "key_specs", unknown: "KEY_SPEC_???", mask: 0x0,
+    name: "key_specs", unknown: "", mask: 0x0, huge: "",
     choices: &[],
     values: &[("KEY_SPEC_THREAD_KEYRING", 0xffffffff), ("KEY_SPEC_PROCESS_KEYRING", 0xfffffffe), ("KEY_SPEC_SESSION_KEYRING", 0xfffffffd), ("KEY_SPEC_USER_KEYRING", 0xfffffffc), ("KEY_SPEC_USER_SESSION_KEYRING", 0xfffffffb), ("KEY_SPEC_GROUP_KEYRING", 0xfffffffa), ("KEY_SPEC_REQKEY_AUTH_KEY", 0xfffffff9), ("KEY_SPEC_REQUESTOR_KEYRING", 0xfffffff8)],
+};
+
+/// `mq_flags`
+#[rustfmt::skip]
+pub static MQ_FLAGS: FlagTable = FlagTable {
+    name: "mq_flags", unknown: "O_???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("O_NONBLOCK", 0x800)],
 };
 
 /// `prot`
 #[rustfmt::skip]
 pub static PROT: FlagTable = FlagTable {
-    name: "prot", unknown: "PROT_???", mask: 0x0,
+    name: "prot", unknown: "PROT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("PROT_NONE", 0x0), ("PROT_READ", 0x1), ("PROT_WRITE", 0x2), ("PROT_EXEC", 0x4), ("PROT_SEM", 0x8), ("PROT_GROWSDOWN", 0x1000000), ("PROT_GROWSUP", 0x2000000)],
 };
@@ -486,7 +494,7 @@ pub static PROT: FlagTable = FlagTable {
 /// `prot`
 #[rustfmt::skip]
 pub static PROT_AARCH64: FlagTable = FlagTable {
-    name: "prot", unknown: "PROT_???", mask: 0x0,
+    name: "prot", unknown: "PROT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("PROT_NONE", 0x0), ("PROT_READ", 0x1), ("PROT_WRITE", 0x2), ("PROT_EXEC", 0x4), ("PROT_SEM", 0x8), ("PROT_GROWSDOWN", 0x1000000), ("PROT_GROWSUP", 0x2000000), ("PROT_BTI", 0x10), ("PROT_MTE", 0x20)],
 };
@@ -494,15 +502,15 @@ pub static PROT_AARCH64: FlagTable = FlagTable {
 /// `mmap_flags`
 #[rustfmt::skip]
 pub static MMAP_FLAGS: FlagTable = FlagTable {
-    name: "mmap_flags", unknown: "MAP_???", mask: 0xf,
+    name: "mmap_flags", unknown: "MAP_???", mask: 0xf, huge: "MAP_HUGE_SHIFT",
     choices: &[("MAP_FILE", 0x0), ("MAP_SHARED", 0x1), ("MAP_PRIVATE", 0x2), ("MAP_SHARED_VALIDATE", 0x3), ("MAP_DROPPABLE", 0x8)],
-    values: &[("MAP_32BIT", 0x40), ("MAP_ABOVE4G", 0x80), ("MAP_FIXED", 0x10), ("MAP_ANONYMOUS", 0x20), ("MAP_NORESERVE", 0x4000), ("MAP_POPULATE", 0x8000), ("MAP_NONBLOCK", 0x10000), ("MAP_GROWSDOWN", 0x100), ("MAP_DENYWRITE", 0x800), ("MAP_EXECUTABLE", 0x1000), ("MAP_LOCKED", 0x2000), ("MAP_STACK", 0x20000), ("MAP_HUGETLB", 0x40000), ("MAP_SYNC", 0x80000), ("MAP_FIXED_NOREPLACE", 0x100000), ("MAP_UNINITIALIZED", 0x4000000)],
+    values: &[("MAP_FIXED", 0x10), ("MAP_ANONYMOUS", 0x20), ("MAP_32BIT", 0x40), ("MAP_ABOVE4G", 0x80), ("MAP_NORESERVE", 0x4000), ("MAP_POPULATE", 0x8000), ("MAP_NONBLOCK", 0x10000), ("MAP_GROWSDOWN", 0x100), ("MAP_DENYWRITE", 0x800), ("MAP_EXECUTABLE", 0x1000), ("MAP_LOCKED", 0x2000), ("MAP_STACK", 0x20000), ("MAP_HUGETLB", 0x40000), ("MAP_SYNC", 0x80000), ("MAP_FIXED_NOREPLACE", 0x100000)],
 };
 
 /// `mremap_flags`
 #[rustfmt::skip]
 pub static MREMAP_FLAGS: FlagTable = FlagTable {
-    name: "mremap_flags", unknown: "MREMAP_???", mask: 0x0,
+    name: "mremap_flags", unknown: "MREMAP_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("MREMAP_MAYMOVE", 0x1), ("MREMAP_FIXED", 0x2), ("MREMAP_DONTUNMAP", 0x4)],
 };
@@ -510,7 +518,7 @@ pub static MREMAP_FLAGS: FlagTable = FlagTable {
 /// `madvise_advice`
 #[rustfmt::skip]
 pub static MADVISE_ADVICE: FlagTable = FlagTable {
-    name: "madvise_advice", unknown: "MADV_???", mask: 0x0,
+    name: "madvise_advice", unknown: "MADV_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("MADV_NORMAL", 0x0), ("MADV_RANDOM", 0x1), ("MADV_SEQUENTIAL", 0x2), ("MADV_WILLNEED", 0x3), ("MADV_DONTNEED", 0x4), ("MADV_FREE", 0x8), ("MADV_REMOVE", 0x9), ("MADV_DONTFORK", 0xa), ("MADV_DOFORK", 0xb), ("MADV_MERGEABLE", 0xc), ("MADV_UNMERGEABLE", 0xd), ("MADV_HUGEPAGE", 0xe), ("MADV_NOHUGEPAGE", 0xf), ("MADV_DONTDUMP", 0x10), ("MADV_DODUMP", 0x11), ("MADV_WIPEONFORK", 0x12), ("MADV_KEEPONFORK", 0x13), ("MADV_COLD", 0x14), ("MADV_PAGEOUT", 0x15), ("MADV_POPULATE_READ", 0x16), ("MADV_POPULATE_WRITE", 0x17), ("MADV_DONTNEED_LOCKED", 0x18), ("MADV_COLLAPSE", 0x19), ("MADV_HWPOISON", 0x64), ("MADV_SOFT_OFFLINE", 0x65), ("MADV_GUARD_INSTALL", 0x66), ("MADV_GUARD_REMOVE", 0x67)],
 };
@@ -518,7 +526,7 @@ pub static MADVISE_ADVICE: FlagTable = FlagTable {
 /// `msync_flags`
 #[rustfmt::skip]
 pub static MSYNC_FLAGS: FlagTable = FlagTable {
-    name: "msync_flags", unknown: "MS_???", mask: 0x0,
+    name: "msync_flags", unknown: "MS_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("MS_SYNC", 0x4), ("MS_ASYNC", 0x1), ("MS_INVALIDATE", 0x2)],
 };
@@ -526,7 +534,7 @@ pub static MSYNC_FLAGS: FlagTable = FlagTable {
 /// `mlockall_flags`
 #[rustfmt::skip]
 pub static MLOCKALL_FLAGS: FlagTable = FlagTable {
-    name: "mlockall_flags", unknown: "MCL_???", mask: 0x0,
+    name: "mlockall_flags", unknown: "MCL_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("MCL_CURRENT", 0x1), ("MCL_FUTURE", 0x2), ("MCL_ONFAULT", 0x4)],
 };
@@ -534,7 +542,7 @@ pub static MLOCKALL_FLAGS: FlagTable = FlagTable {
 /// `mlock2_flags`
 #[rustfmt::skip]
 pub static MLOCK2_FLAGS: FlagTable = FlagTable {
-    name: "mlock2_flags", unknown: "MLOCK_???", mask: 0x0,
+    name: "mlock2_flags", unknown: "MLOCK_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("MLOCK_ONFAULT", 0x1)],
 };
@@ -542,23 +550,23 @@ pub static MLOCK2_FLAGS: FlagTable = FlagTable {
 /// `pkey_rights`
 #[rustfmt::skip]
 pub static PKEY_RIGHTS: FlagTable = FlagTable {
-    name: "pkey_rights", unknown: "PKEY_???", mask: 0x0,
+    name: "pkey_rights", unknown: "PKEY_???", mask: 0x0, huge: "",
     choices: &[],
-    values: &[("PKEY_DISABLE_ACCESS", 0x1), ("PKEY_DISABLE_WRITE", 0x2)],
+    values: &[("PKEY_DISABLE_ACCESS", 0x1), ("PKEY_DISABLE_WRITE", 0x2), ("PKEY_DISABLE_EXECUTE", 0x4)],
 };
 
 /// `mempolicy_modes`
 #[rustfmt::skip]
 pub static MEMPOLICY_MODES: FlagTable = FlagTable {
-    name: "mempolicy_modes", unknown: "MPOL_???", mask: 0xfff,
+    name: "mempolicy_modes", unknown: "MPOL_???", mask: 0xfff, huge: "",
     choices: &[("MPOL_DEFAULT", 0x0), ("MPOL_PREFERRED", 0x1), ("MPOL_BIND", 0x2), ("MPOL_INTERLEAVE", 0x3), ("MPOL_LOCAL", 0x4), ("MPOL_PREFERRED_MANY", 0x5), ("MPOL_WEIGHTED_INTERLEAVE", 0x6)],
-    values: &[("MPOL_F_NUMA_BALANCING", 0x2000), ("MPOL_F_RELATIVE_NODES", 0x4000), ("MPOL_F_STATIC_NODES", 0x8000)],
+    values: &[("MPOL_F_STATIC_NODES", 0x8000), ("MPOL_F_RELATIVE_NODES", 0x4000), ("MPOL_F_NUMA_BALANCING", 0x2000)],
 };
 
 /// `mbind_flags`
 #[rustfmt::skip]
 pub static MBIND_FLAGS: FlagTable = FlagTable {
-    name: "mbind_flags", unknown: "MPOL_???", mask: 0x0,
+    name: "mbind_flags", unknown: "MPOL_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("MPOL_MF_STRICT", 0x1), ("MPOL_MF_MOVE", 0x2), ("MPOL_MF_MOVE_ALL", 0x4)],
 };
@@ -566,7 +574,7 @@ pub static MBIND_FLAGS: FlagTable = FlagTable {
 /// `get_mempolicy_flags`
 #[rustfmt::skip]
 pub static GET_MEMPOLICY_FLAGS: FlagTable = FlagTable {
-    name: "get_mempolicy_flags", unknown: "MPOL_???", mask: 0x0,
+    name: "get_mempolicy_flags", unknown: "MPOL_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("MPOL_F_NODE", 0x1), ("MPOL_F_ADDR", 0x2), ("MPOL_F_MEMS_ALLOWED", 0x4)],
 };
@@ -574,7 +582,7 @@ pub static GET_MEMPOLICY_FLAGS: FlagTable = FlagTable {
 /// `membarrier_cmds`
 #[rustfmt::skip]
 pub static MEMBARRIER_CMDS: FlagTable = FlagTable {
-    name: "membarrier_cmds", unknown: "MEMBARRIER_CMD_???", mask: 0x0,
+    name: "membarrier_cmds", unknown: "MEMBARRIER_CMD_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("MEMBARRIER_CMD_QUERY", 0x0), ("MEMBARRIER_CMD_GLOBAL", 0x1), ("MEMBARRIER_CMD_GLOBAL_EXPEDITED", 0x2), ("MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED", 0x4), ("MEMBARRIER_CMD_PRIVATE_EXPEDITED", 0x8), ("MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED", 0x10), ("MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE", 0x20), ("MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE", 0x40), ("MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ", 0x80), ("MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ", 0x100), ("MEMBARRIER_CMD_GET_REGISTRATIONS", 0x200)],
 };
@@ -582,15 +590,23 @@ pub static MEMBARRIER_CMDS: FlagTable = FlagTable {
 /// `userfaultfd_flags`
 #[rustfmt::skip]
 pub static USERFAULTFD_FLAGS: FlagTable = FlagTable {
-    name: "userfaultfd_flags", unknown: "UFFD_???", mask: 0x0,
+    name: "userfaultfd_flags", unknown: "UFFD_???", mask: 0x0, huge: "",
     choices: &[],
-    values: &[("O_CLOEXEC", 0x80000), ("O_NONBLOCK", 0x800), ("UFFD_USER_MODE_ONLY", 0x1)],
+    values: &[("UFFD_USER_MODE_ONLY", 0x1), ("O_NONBLOCK", 0x800), ("O_CLOEXEC", 0x80000)],
+};
+
+/// `membarrier_flags`
+#[rustfmt::skip]
+pub static MEMBARRIER_FLAGS: FlagTable = FlagTable {
+    name: "membarrier_flags", unknown: "MEMBARRIER_CMD_FLAG_???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("MEMBARRIER_CMD_FLAG_CPU", 0x1)],
 };
 
 /// `socket_families`
 #[rustfmt::skip]
 pub static SOCKET_FAMILIES: FlagTable = FlagTable {
-    name: "socket_families", unknown: "AF_???", mask: 0x0,
+    name: "socket_families", unknown: "AF_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("AF_UNSPEC", 0x0), ("AF_UNIX", 0x1), ("AF_INET", 0x2), ("AF_AX25", 0x3), ("AF_IPX", 0x4), ("AF_APPLETALK", 0x5), ("AF_NETROM", 0x6), ("AF_BRIDGE", 0x7), ("AF_ATMPVC", 0x8), ("AF_X25", 0x9), ("AF_INET6", 0xa), ("AF_ROSE", 0xb), ("AF_DECnet", 0xc), ("AF_NETBEUI", 0xd), ("AF_SECURITY", 0xe), ("AF_KEY", 0xf), ("AF_NETLINK", 0x10), ("AF_PACKET", 0x11), ("AF_ASH", 0x12), ("AF_ECONET", 0x13), ("AF_ATMSVC", 0x14), ("AF_RDS", 0x15), ("AF_SNA", 0x16), ("AF_IRDA", 0x17), ("AF_PPPOX", 0x18), ("AF_WANPIPE", 0x19), ("AF_LLC", 0x1a), ("AF_IB", 0x1b), ("AF_MPLS", 0x1c), ("AF_CAN", 0x1d), ("AF_TIPC", 0x1e), ("AF_BLUETOOTH", 0x1f), ("AF_IUCV", 0x20), ("AF_RXRPC", 0x21), ("AF_ISDN", 0x22), ("AF_PHONET", 0x23), ("AF_IEEE802154", 0x24), ("AF_CAIF", 0x25), ("AF_ALG", 0x26), ("AF_NFC", 0x27), ("AF_VSOCK", 0x28), ("AF_KCM", 0x29), ("AF_QIPCRTR", 0x2a), ("AF_SMC", 0x2b), ("AF_XDP", 0x2c), ("AF_MCTP", 0x2d)],
 };
@@ -598,7 +614,7 @@ pub static SOCKET_FAMILIES: FlagTable = FlagTable {
 /// `socket_types`
 #[rustfmt::skip]
 pub static SOCKET_TYPES: FlagTable = FlagTable {
-    name: "socket_types", unknown: "SOCK_???", mask: 0xf,
+    name: "socket_types", unknown: "SOCK_???", mask: 0xf, huge: "",
     choices: &[("SOCK_STREAM", 0x1), ("SOCK_DGRAM", 0x2), ("SOCK_RAW", 0x3), ("SOCK_RDM", 0x4), ("SOCK_SEQPACKET", 0x5), ("SOCK_DCCP", 0x6), ("SOCK_PACKET", 0xa)],
     values: &[("SOCK_CLOEXEC", 0x80000), ("SOCK_NONBLOCK", 0x800)],
 };
@@ -606,7 +622,7 @@ pub static SOCKET_TYPES: FlagTable = FlagTable {
 /// `accept4_flags`
 #[rustfmt::skip]
 pub static ACCEPT4_FLAGS: FlagTable = FlagTable {
-    name: "accept4_flags", unknown: "SOCK_???", mask: 0x0,
+    name: "accept4_flags", unknown: "SOCK_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SOCK_CLOEXEC", 0x80000), ("SOCK_NONBLOCK", 0x800)],
 };
@@ -614,7 +630,7 @@ pub static ACCEPT4_FLAGS: FlagTable = FlagTable {
 /// `inet_protocols`
 #[rustfmt::skip]
 pub static INET_PROTOCOLS: FlagTable = FlagTable {
-    name: "inet_protocols", unknown: "IPPROTO_???", mask: 0x0,
+    name: "inet_protocols", unknown: "IPPROTO_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("IPPROTO_IP", 0x0), ("IPPROTO_ICMP", 0x1), ("IPPROTO_IGMP", 0x2), ("IPPROTO_IPIP", 0x4), ("IPPROTO_TCP", 0x6), ("IPPROTO_EGP", 0x8), ("IPPROTO_PUP", 0xc), ("IPPROTO_UDP", 0x11), ("IPPROTO_IDP", 0x16), ("IPPROTO_TP", 0x1d), ("IPPROTO_DCCP", 0x21), ("IPPROTO_IPV6", 0x29), ("IPPROTO_RSVP", 0x2e), ("IPPROTO_GRE", 0x2f), ("IPPROTO_ESP", 0x32), ("IPPROTO_AH", 0x33), ("IPPROTO_ICMPV6", 0x3a), ("IPPROTO_MTP", 0x5c), ("IPPROTO_BEETPH", 0x5e), ("IPPROTO_ENCAP", 0x62), ("IPPROTO_PIM", 0x67), ("IPPROTO_COMP", 0x6c), ("IPPROTO_SCTP", 0x84), ("IPPROTO_UDPLITE", 0x88), ("IPPROTO_MPLS", 0x89), ("IPPROTO_RAW", 0xff), ("IPPROTO_MPTCP", 0x106)],
 };
@@ -622,7 +638,7 @@ pub static INET_PROTOCOLS: FlagTable = FlagTable {
 /// `netlink_protocols`
 #[rustfmt::skip]
 pub static NETLINK_PROTOCOLS: FlagTable = FlagTable {
-    name: "netlink_protocols", unknown: "NETLINK_???", mask: 0x0,
+    name: "netlink_protocols", unknown: "NETLINK_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("NETLINK_ROUTE", 0x0), ("NETLINK_UNUSED", 0x1), ("NETLINK_USERSOCK", 0x2), ("NETLINK_FIREWALL", 0x3), ("NETLINK_SOCK_DIAG", 0x4), ("NETLINK_NFLOG", 0x5), ("NETLINK_XFRM", 0x6), ("NETLINK_SELINUX", 0x7), ("NETLINK_ISCSI", 0x8), ("NETLINK_AUDIT", 0x9), ("NETLINK_FIB_LOOKUP", 0xa), ("NETLINK_CONNECTOR", 0xb), ("NETLINK_NETFILTER", 0xc), ("NETLINK_IP6_FW", 0xd), ("NETLINK_DNRTMSG", 0xe), ("NETLINK_KOBJECT_UEVENT", 0xf), ("NETLINK_GENERIC", 0x10), ("NETLINK_SCSITRANSPORT", 0x12), ("NETLINK_ECRYPTFS", 0x13), ("NETLINK_RDMA", 0x14), ("NETLINK_CRYPTO", 0x15), ("NETLINK_SMC", 0x16)],
 };
@@ -630,15 +646,15 @@ pub static NETLINK_PROTOCOLS: FlagTable = FlagTable {
 /// `msg_flags`
 #[rustfmt::skip]
 pub static MSG_FLAGS: FlagTable = FlagTable {
-    name: "msg_flags", unknown: "MSG_???", mask: 0x0,
+    name: "msg_flags", unknown: "MSG_???", mask: 0x0, huge: "",
     choices: &[],
-    values: &[("MSG_OOB", 0x1), ("MSG_PEEK", 0x2), ("MSG_DONTROUTE", 0x4), ("MSG_CTRUNC", 0x8), ("MSG_PROBE", 0x10), ("MSG_TRUNC", 0x20), ("MSG_DONTWAIT", 0x40), ("MSG_EOR", 0x80), ("MSG_WAITALL", 0x100), ("MSG_FIN", 0x200), ("MSG_SYN", 0x400), ("MSG_CONFIRM", 0x800), ("MSG_RST", 0x1000), ("MSG_ERRQUEUE", 0x2000), ("MSG_NOSIGNAL", 0x4000), ("MSG_MORE", 0x8000), ("MSG_WAITFORONE", 0x10000), ("MSG_BATCH", 0x40000), ("MSG_ZEROCOPY", 0x4000000), ("MSG_FASTOPEN", 0x20000000), ("MSG_CMSG_CLOEXEC", 0x40000000)],
+    values: &[("MSG_OOB", 0x1), ("MSG_PEEK", 0x2), ("MSG_DONTROUTE", 0x4), ("MSG_CTRUNC", 0x8), ("MSG_PROBE", 0x10), ("MSG_TRUNC", 0x20), ("MSG_DONTWAIT", 0x40), ("MSG_EOR", 0x80), ("MSG_WAITALL", 0x100), ("MSG_FIN", 0x200), ("MSG_SYN", 0x400), ("MSG_CONFIRM", 0x800), ("MSG_RST", 0x1000), ("MSG_ERRQUEUE", 0x2000), ("MSG_NOSIGNAL", 0x4000), ("MSG_MORE", 0x8000), ("MSG_WAITFORONE", 0x10000), ("MSG_SENDPAGE_NOTLAST", 0x20000), ("MSG_BATCH", 0x40000), ("MSG_NO_SHARED_FRAGS", 0x80000), ("MSG_ZEROCOPY", 0x4000000), ("MSG_FASTOPEN", 0x20000000), ("MSG_CMSG_CLOEXEC", 0x40000000), ("MSG_CMSG_COMPAT", 0x80000000)],
 };
 
 /// `shutdown_how`
 #[rustfmt::skip]
 pub static SHUTDOWN_HOW: FlagTable = FlagTable {
-    name: "shutdown_how", unknown: "SHUT_???", mask: 0x0,
+    name: "shutdown_how", unknown: "SHUT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SHUT_RD", 0x0), ("SHUT_WR", 0x1), ("SHUT_RDWR", 0x2)],
 };
@@ -646,7 +662,7 @@ pub static SHUTDOWN_HOW: FlagTable = FlagTable {
 /// `socket_levels`
 #[rustfmt::skip]
 pub static SOCKET_LEVELS: FlagTable = FlagTable {
-    name: "socket_levels", unknown: "SOL_???", mask: 0x0,
+    name: "socket_levels", unknown: "SOL_??", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SOL_IP", 0x0), ("SOL_SOCKET", 0x1), ("SOL_TCP", 0x6), ("SOL_UDP", 0x11), ("SOL_IPV6", 0x29), ("SOL_ICMPV6", 0x3a), ("SOL_SCTP", 0x84), ("SOL_UDPLITE", 0x88), ("SOL_RAW", 0xff), ("SOL_IPX", 0x100), ("SOL_AX25", 0x101), ("SOL_ATALK", 0x102), ("SOL_NETROM", 0x103), ("SOL_ROSE", 0x104), ("SOL_DECNET", 0x105), ("SOL_X25", 0x106), ("SOL_PACKET", 0x107), ("SOL_ATM", 0x108), ("SOL_AAL", 0x109), ("SOL_IRDA", 0x10a), ("SOL_NETBEUI", 0x10b), ("SOL_LLC", 0x10c), ("SOL_DCCP", 0x10d), ("SOL_NETLINK", 0x10e), ("SOL_TIPC", 0x10f), ("SOL_RXRPC", 0x110), ("SOL_PPPOL2TP", 0x111), ("SOL_BLUETOOTH", 0x112), ("SOL_PNPIPE", 0x113), ("SOL_RDS", 0x114), ("SOL_IUCV", 0x115), ("SOL_CAIF", 0x116), ("SOL_ALG", 0x117), ("SOL_NFC", 0x118), ("SOL_KCM", 0x119), ("SOL_TLS", 0x11a), ("SOL_XDP", 0x11b), ("SOL_MPTCP", 0x11c), ("SOL_MCTP", 0x11d), ("SOL_SMC", 0x11e), ("SOL_VSOCK", 0x11f)],
 };
@@ -654,7 +670,7 @@ pub static SOCKET_LEVELS: FlagTable = FlagTable {
 /// `so_options`
 #[rustfmt::skip]
 pub static SO_OPTIONS: FlagTable = FlagTable {
-    name: "so_options", unknown: "SO_???", mask: 0x0,
+    name: "so_options", unknown: "SO_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SO_DEBUG", 0x1), ("SO_REUSEADDR", 0x2), ("SO_TYPE", 0x3), ("SO_ERROR", 0x4), ("SO_DONTROUTE", 0x5), ("SO_BROADCAST", 0x6), ("SO_SNDBUF", 0x7), ("SO_RCVBUF", 0x8), ("SO_KEEPALIVE", 0x9), ("SO_OOBINLINE", 0xa), ("SO_NO_CHECK", 0xb), ("SO_PRIORITY", 0xc), ("SO_LINGER", 0xd), ("SO_BSDCOMPAT", 0xe), ("SO_REUSEPORT", 0xf), ("SO_PASSCRED", 0x10), ("SO_PEERCRED", 0x11), ("SO_RCVLOWAT", 0x12), ("SO_SNDLOWAT", 0x13), ("SO_RCVTIMEO_OLD", 0x14), ("SO_SNDTIMEO_OLD", 0x15), ("SO_SECURITY_AUTHENTICATION", 0x16), ("SO_SECURITY_ENCRYPTION_TRANSPORT", 0x17), ("SO_SECURITY_ENCRYPTION_NETWORK", 0x18), ("SO_BINDTODEVICE", 0x19), ("SO_ATTACH_FILTER", 0x1a), ("SO_DETACH_FILTER", 0x1b), ("SO_PEERNAME", 0x1c), ("SO_TIMESTAMP_OLD", 0x1d), ("SO_ACCEPTCONN", 0x1e), ("SO_PEERSEC", 0x1f), ("SO_SNDBUFFORCE", 0x20), ("SO_RCVBUFFORCE", 0x21), ("SO_PASSSEC", 0x22), ("SO_TIMESTAMPNS_OLD", 0x23), ("SO_MARK", 0x24), ("SO_TIMESTAMPING_OLD", 0x25), ("SO_PROTOCOL", 0x26), ("SO_DOMAIN", 0x27), ("SO_RXQ_OVFL", 0x28), ("SO_WIFI_STATUS", 0x29), ("SO_PEEK_OFF", 0x2a), ("SO_NOFCS", 0x2b), ("SO_LOCK_FILTER", 0x2c), ("SO_SELECT_ERR_QUEUE", 0x2d), ("SO_BUSY_POLL", 0x2e), ("SO_MAX_PACING_RATE", 0x2f), ("SO_BPF_EXTENSIONS", 0x30), ("SO_INCOMING_CPU", 0x31), ("SO_ATTACH_BPF", 0x32), ("SO_ATTACH_REUSEPORT_CBPF", 0x33), ("SO_ATTACH_REUSEPORT_EBPF", 0x34), ("SO_CNX_ADVICE", 0x35), ("SO_MEMINFO", 0x37), ("SO_INCOMING_NAPI_ID", 0x38), ("SO_COOKIE", 0x39), ("SO_PEERGROUPS", 0x3b), ("SO_ZEROCOPY", 0x3c), ("SO_TXTIME", 0x3d), ("SO_BINDTOIFINDEX", 0x3e), ("SO_TIMESTAMP_NEW", 0x3f), ("SO_TIMESTAMPNS_NEW", 0x40), ("SO_TIMESTAMPING_NEW", 0x41), ("SO_RCVTIMEO_NEW", 0x42), ("SO_SNDTIMEO_NEW", 0x43), ("SO_DETACH_REUSEPORT_BPF", 0x44), ("SO_PREFER_BUSY_POLL", 0x45), ("SO_BUSY_POLL_BUDGET", 0x46), ("SO_NETNS_COOKIE", 0x47), ("SO_BUF_LOCK", 0x48), ("SO_RESERVE_MEM", 0x49), ("SO_TXREHASH", 0x4a), ("SO_RCVMARK", 0x4b), ("SO_PASSPIDFD", 0x4c), ("SO_PEERPIDFD", 0x4d)],
 };
@@ -662,23 +678,23 @@ pub static SO_OPTIONS: FlagTable = FlagTable {
 /// `ip_options`
 #[rustfmt::skip]
 pub static IP_OPTIONS: FlagTable = FlagTable {
-    name: "ip_options", unknown: "IP_???", mask: 0x0,
+    name: "ip_options", unknown: "IP_???", mask: 0x0, huge: "",
     choices: &[],
-    values: &[("IP_TOS", 0x1), ("IP_TTL", 0x2), ("IP_HDRINCL", 0x3), ("IP_OPTIONS", 0x4), ("IP_ROUTER_ALERT", 0x5), ("IP_RECVOPTS", 0x6), ("IP_RETOPTS", 0x7), ("IP_PKTINFO", 0x8), ("IP_PKTOPTIONS", 0x9), ("IP_MTU_DISCOVER", 0xa), ("IP_RECVERR", 0xb), ("IP_RECVTTL", 0xc), ("IP_RECVTOS", 0xd), ("IP_MTU", 0xe), ("IP_FREEBIND", 0xf), ("IP_IPSEC_POLICY", 0x10), ("IP_XFRM_POLICY", 0x11), ("IP_PASSSEC", 0x12), ("IP_TRANSPARENT", 0x13), ("IP_ORIGDSTADDR", 0x14), ("IP_MINTTL", 0x15), ("IP_NODEFRAG", 0x16), ("IP_CHECKSUM", 0x17), ("IP_BIND_ADDRESS_NO_PORT", 0x18), ("IP_RECVFRAGSIZE", 0x19), ("IP_RECVERR_RFC4884", 0x1a), ("IP_MULTICAST_IF", 0x20), ("IP_MULTICAST_TTL", 0x21), ("IP_MULTICAST_LOOP", 0x22), ("IP_ADD_MEMBERSHIP", 0x23), ("IP_DROP_MEMBERSHIP", 0x24), ("IP_UNBLOCK_SOURCE", 0x25), ("IP_BLOCK_SOURCE", 0x26), ("IP_ADD_SOURCE_MEMBERSHIP", 0x27), ("IP_DROP_SOURCE_MEMBERSHIP", 0x28), ("IP_MSFILTER", 0x29), ("MCAST_JOIN_GROUP", 0x2a), ("IP_MULTICAST_ALL", 0x31), ("IP_UNICAST_IF", 0x32), ("IP_LOCAL_PORT_RANGE", 0x33)],
+    values: &[("IP_TOS", 0x1), ("IP_TTL", 0x2), ("IP_HDRINCL", 0x3), ("IP_OPTIONS", 0x4), ("IP_ROUTER_ALERT", 0x5), ("IP_RECVOPTS", 0x6), ("IP_RETOPTS", 0x7), ("IP_PKTINFO", 0x8), ("IP_PKTOPTIONS", 0x9), ("IP_MTU_DISCOVER", 0xa), ("IP_RECVERR", 0xb), ("IP_RECVTTL", 0xc), ("IP_RECVTOS", 0xd), ("IP_MTU", 0xe), ("IP_FREEBIND", 0xf), ("IP_IPSEC_POLICY", 0x10), ("IP_XFRM_POLICY", 0x11), ("IP_PASSSEC", 0x12), ("IP_TRANSPARENT", 0x13), ("IP_ORIGDSTADDR", 0x14), ("IP_MINTTL", 0x15), ("IP_NODEFRAG", 0x16), ("IP_CHECKSUM", 0x17), ("IP_BIND_ADDRESS_NO_PORT", 0x18), ("IP_RECVFRAGSIZE", 0x19), ("IP_RECVERR_RFC4884", 0x1a), ("IP_MULTICAST_IF", 0x20), ("IP_MULTICAST_TTL", 0x21), ("IP_MULTICAST_LOOP", 0x22), ("IP_ADD_MEMBERSHIP", 0x23), ("IP_DROP_MEMBERSHIP", 0x24), ("IP_UNBLOCK_SOURCE", 0x25), ("IP_BLOCK_SOURCE", 0x26), ("IP_ADD_SOURCE_MEMBERSHIP", 0x27), ("IP_DROP_SOURCE_MEMBERSHIP", 0x28), ("IP_MSFILTER", 0x29), ("MCAST_JOIN_GROUP", 0x2a), ("MCAST_BLOCK_SOURCE", 0x2b), ("MCAST_UNBLOCK_SOURCE", 0x2c), ("MCAST_LEAVE_GROUP", 0x2d), ("MCAST_JOIN_SOURCE_GROUP", 0x2e), ("MCAST_LEAVE_SOURCE_GROUP", 0x2f), ("MCAST_MSFILTER", 0x30), ("IP_MULTICAST_ALL", 0x31), ("IP_UNICAST_IF", 0x32), ("IP_LOCAL_PORT_RANGE", 0x33)],
 };
 
 /// `ipv6_options`
 #[rustfmt::skip]
 pub static IPV6_OPTIONS: FlagTable = FlagTable {
-    name: "ipv6_options", unknown: "IPV6_???", mask: 0x0,
+    name: "ipv6_options", unknown: "IPV6_???", mask: 0x0, huge: "",
     choices: &[],
-    values: &[("IPV6_ADDRFORM", 0x1), ("IPV6_2292PKTINFO", 0x2), ("IPV6_2292HOPOPTS", 0x3), ("IPV6_2292DSTOPTS", 0x4), ("IPV6_2292RTHDR", 0x5), ("IPV6_2292PKTOPTIONS", 0x6), ("IPV6_CHECKSUM", 0x7), ("IPV6_2292HOPLIMIT", 0x8), ("IPV6_NEXTHOP", 0x9), ("IPV6_AUTHHDR", 0xa), ("IPV6_FLOWINFO", 0xb), ("IPV6_UNICAST_HOPS", 0x10), ("IPV6_MULTICAST_IF", 0x11), ("IPV6_MULTICAST_HOPS", 0x12), ("IPV6_MULTICAST_LOOP", 0x13), ("IPV6_ADD_MEMBERSHIP", 0x14), ("IPV6_DROP_MEMBERSHIP", 0x15), ("IPV6_ROUTER_ALERT", 0x16), ("IPV6_MTU_DISCOVER", 0x17), ("IPV6_MTU", 0x18), ("IPV6_RECVERR", 0x19), ("IPV6_V6ONLY", 0x1a), ("IPV6_JOIN_ANYCAST", 0x1b), ("IPV6_LEAVE_ANYCAST", 0x1c), ("IPV6_MULTICAST_ALL", 0x1d), ("IPV6_ROUTER_ALERT_ISOLATE", 0x1e), ("IPV6_FLOWLABEL_MGR", 0x20), ("IPV6_FLOWINFO_SEND", 0x21), ("IPV6_IPSEC_POLICY", 0x22), ("IPV6_XFRM_POLICY", 0x23), ("IPV6_HDRINCL", 0x24), ("IPV6_RECVPKTINFO", 0x31), ("IPV6_PKTINFO", 0x32), ("IPV6_RECVHOPLIMIT", 0x33), ("IPV6_HOPLIMIT", 0x34), ("IPV6_RECVHOPOPTS", 0x35), ("IPV6_HOPOPTS", 0x36), ("IPV6_RTHDRDSTOPTS", 0x37), ("IPV6_RECVRTHDR", 0x38), ("IPV6_RTHDR", 0x39), ("IPV6_RECVDSTOPTS", 0x3a), ("IPV6_DSTOPTS", 0x3b), ("IPV6_RECVPATHMTU", 0x3c), ("IPV6_PATHMTU", 0x3d), ("IPV6_DONTFRAG", 0x3e), ("IPV6_RECVTCLASS", 0x42), ("IPV6_TCLASS", 0x43), ("IPV6_AUTOFLOWLABEL", 0x46), ("IPV6_ADDR_PREFERENCES", 0x48), ("IPV6_MINHOPCOUNT", 0x49), ("IPV6_ORIGDSTADDR", 0x4a), ("IPV6_TRANSPARENT", 0x4b), ("IPV6_UNICAST_IF", 0x4c), ("IPV6_RECVFRAGSIZE", 0x4d), ("IPV6_FREEBIND", 0x4e)],
+    values: &[("IPV6_ADDRFORM", 0x1), ("IPV6_2292PKTINFO", 0x2), ("IPV6_2292HOPOPTS", 0x3), ("IPV6_2292DSTOPTS", 0x4), ("IPV6_2292RTHDR", 0x5), ("IPV6_2292PKTOPTIONS", 0x6), ("IPV6_CHECKSUM", 0x7), ("IPV6_2292HOPLIMIT", 0x8), ("IPV6_NEXTHOP", 0x9), ("IPV6_AUTHHDR", 0xa), ("IPV6_FLOWINFO", 0xb), ("IPV6_UNICAST_HOPS", 0x10), ("IPV6_MULTICAST_IF", 0x11), ("IPV6_MULTICAST_HOPS", 0x12), ("IPV6_MULTICAST_LOOP", 0x13), ("IPV6_ADD_MEMBERSHIP", 0x14), ("IPV6_DROP_MEMBERSHIP", 0x15), ("IPV6_ROUTER_ALERT", 0x16), ("IPV6_MTU_DISCOVER", 0x17), ("IPV6_MTU", 0x18), ("IPV6_RECVERR", 0x19), ("IPV6_V6ONLY", 0x1a), ("IPV6_JOIN_ANYCAST", 0x1b), ("IPV6_LEAVE_ANYCAST", 0x1c), ("IPV6_MULTICAST_ALL", 0x1d), ("IPV6_RECVERR_RFC4884", 0x1f), ("IPV6_ROUTER_ALERT_ISOLATE", 0x1e), ("MCAST_JOIN_GROUP", 0x2a), ("MCAST_BLOCK_SOURCE", 0x2b), ("MCAST_UNBLOCK_SOURCE", 0x2c), ("MCAST_LEAVE_GROUP", 0x2d), ("MCAST_JOIN_SOURCE_GROUP", 0x2e), ("MCAST_LEAVE_SOURCE_GROUP", 0x2f), ("MCAST_MSFILTER", 0x30), ("IPV6_FLOWLABEL_MGR", 0x20), ("IPV6_FLOWINFO_SEND", 0x21), ("IPV6_IPSEC_POLICY", 0x22), ("IPV6_XFRM_POLICY", 0x23), ("IPV6_HDRINCL", 0x24), ("IPV6_RECVPKTINFO", 0x31), ("IPV6_PKTINFO", 0x32), ("IPV6_RECVHOPLIMIT", 0x33), ("IPV6_HOPLIMIT", 0x34), ("IPV6_RECVHOPOPTS", 0x35), ("IPV6_HOPOPTS", 0x36), ("IPV6_RTHDRDSTOPTS", 0x37), ("IPV6_RECVRTHDR", 0x38), ("IPV6_RTHDR", 0x39), ("IPV6_RECVDSTOPTS", 0x3a), ("IPV6_DSTOPTS", 0x3b), ("IPV6_RECVPATHMTU", 0x3c), ("IPV6_PATHMTU", 0x3d), ("IPV6_DONTFRAG", 0x3e), ("IPV6_RECVTCLASS", 0x42), ("IPV6_TCLASS", 0x43), ("IPV6_AUTOFLOWLABEL", 0x46), ("IPV6_ADDR_PREFERENCES", 0x48), ("IPV6_MINHOPCOUNT", 0x49), ("IPV6_ORIGDSTADDR", 0x4a), ("IPV6_TRANSPARENT", 0x4b), ("IPV6_UNICAST_IF", 0x4c), ("IPV6_RECVFRAGSIZE", 0x4d), ("IPV6_FREEBIND", 0x4e)],
 };
 
 /// `tcp_options`
 #[rustfmt::skip]
 pub static TCP_OPTIONS: FlagTable = FlagTable {
-    name: "tcp_options", unknown: "TCP_???", mask: 0x0,
+    name: "tcp_options", unknown: "TCP_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("TCP_NODELAY", 0x1), ("TCP_MAXSEG", 0x2), ("TCP_CORK", 0x3), ("TCP_KEEPIDLE", 0x4), ("TCP_KEEPINTVL", 0x5), ("TCP_KEEPCNT", 0x6), ("TCP_SYNCNT", 0x7), ("TCP_LINGER2", 0x8), ("TCP_DEFER_ACCEPT", 0x9), ("TCP_WINDOW_CLAMP", 0xa), ("TCP_INFO", 0xb), ("TCP_QUICKACK", 0xc), ("TCP_CONGESTION", 0xd), ("TCP_MD5SIG", 0xe), ("TCP_COOKIE_TRANSACTIONS", 0xf), ("TCP_THIN_LINEAR_TIMEOUTS", 0x10), ("TCP_THIN_DUPACK", 0x11), ("TCP_USER_TIMEOUT", 0x12), ("TCP_REPAIR", 0x13), ("TCP_REPAIR_QUEUE", 0x14), ("TCP_QUEUE_SEQ", 0x15), ("TCP_REPAIR_OPTIONS", 0x16), ("TCP_FASTOPEN", 0x17), ("TCP_TIMESTAMP", 0x18), ("TCP_NOTSENT_LOWAT", 0x19), ("TCP_CC_INFO", 0x1a), ("TCP_SAVE_SYN", 0x1b), ("TCP_SAVED_SYN", 0x1c), ("TCP_REPAIR_WINDOW", 0x1d), ("TCP_FASTOPEN_CONNECT", 0x1e), ("TCP_ULP", 0x1f), ("TCP_MD5SIG_EXT", 0x20), ("TCP_FASTOPEN_KEY", 0x21), ("TCP_FASTOPEN_NO_COOKIE", 0x22), ("TCP_ZEROCOPY_RECEIVE", 0x23), ("TCP_INQ", 0x24), ("TCP_TX_DELAY", 0x25)],
 };
@@ -686,7 +702,7 @@ pub static TCP_OPTIONS: FlagTable = FlagTable {
 /// `udp_options`
 #[rustfmt::skip]
 pub static UDP_OPTIONS: FlagTable = FlagTable {
-    name: "udp_options", unknown: "UDP_???", mask: 0x0,
+    name: "udp_options", unknown: "UDP_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("UDP_CORK", 0x1), ("UDP_ENCAP", 0x64), ("UDP_NO_CHECK6_TX", 0x65), ("UDP_NO_CHECK6_RX", 0x66), ("UDP_SEGMENT", 0x67), ("UDP_GRO", 0x68)],
 };
@@ -694,7 +710,7 @@ pub static UDP_OPTIONS: FlagTable = FlagTable {
 /// `netlink_options`
 #[rustfmt::skip]
 pub static NETLINK_OPTIONS: FlagTable = FlagTable {
-    name: "netlink_options", unknown: "NETLINK_???", mask: 0x0,
+    name: "netlink_options", unknown: "NETLINK_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("NETLINK_ADD_MEMBERSHIP", 0x1), ("NETLINK_DROP_MEMBERSHIP", 0x2), ("NETLINK_PKTINFO", 0x3), ("NETLINK_BROADCAST_ERROR", 0x4), ("NETLINK_NO_ENOBUFS", 0x5), ("NETLINK_RX_RING", 0x6), ("NETLINK_TX_RING", 0x7), ("NETLINK_LISTEN_ALL_NSID", 0x8), ("NETLINK_LIST_MEMBERSHIPS", 0x9), ("NETLINK_CAP_ACK", 0xa), ("NETLINK_EXT_ACK", 0xb), ("NETLINK_GET_STRICT_CHK", 0xc)],
 };
@@ -702,15 +718,23 @@ pub static NETLINK_OPTIONS: FlagTable = FlagTable {
 /// `scm_types`
 #[rustfmt::skip]
 pub static SCM_TYPES: FlagTable = FlagTable {
-    name: "scm_types", unknown: "SCM_???", mask: 0x0,
+    name: "scm_types", unknown: "SCM_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SCM_RIGHTS", 0x1), ("SCM_CREDENTIALS", 0x2), ("SCM_SECURITY", 0x3), ("SCM_PIDFD", 0x4)],
+};
+
+/// `ethertypes`
+#[rustfmt::skip]
+pub static ETHERTYPES: FlagTable = FlagTable {
+    name: "ethertypes", unknown: "ETH_P_???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("ETH_P_802_3", 0x1), ("ETH_P_ALL", 0x3), ("ETH_P_802_2", 0x4), ("ETH_P_LOOP", 0x60), ("ETH_P_IP", 0x800), ("ETH_P_ARP", 0x806), ("ETH_P_8021Q", 0x8100), ("ETH_P_IPV6", 0x86dd), ("ETH_P_PPP_DISC", 0x8863), ("ETH_P_PPP_SES", 0x8864), ("ETH_P_PAE", 0x888e), ("ETH_P_LLDP", 0x88cc)],
 };
 
 /// `clone_flags`
 #[rustfmt::skip]
 pub static CLONE_FLAGS: FlagTable = FlagTable {
-    name: "clone_flags", unknown: "CLONE_???", mask: 0x0,
+    name: "clone_flags", unknown: "CLONE_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("CLONE_VM", 0x100), ("CLONE_FS", 0x200), ("CLONE_FILES", 0x400), ("CLONE_SIGHAND", 0x800), ("CLONE_PIDFD", 0x1000), ("CLONE_PTRACE", 0x2000), ("CLONE_VFORK", 0x4000), ("CLONE_PARENT", 0x8000), ("CLONE_THREAD", 0x10000), ("CLONE_NEWNS", 0x20000), ("CLONE_SYSVSEM", 0x40000), ("CLONE_SETTLS", 0x80000), ("CLONE_PARENT_SETTID", 0x100000), ("CLONE_CHILD_CLEARTID", 0x200000), ("CLONE_DETACHED", 0x400000), ("CLONE_UNTRACED", 0x800000), ("CLONE_CHILD_SETTID", 0x1000000), ("CLONE_NEWCGROUP", 0x2000000), ("CLONE_NEWUTS", 0x4000000), ("CLONE_NEWIPC", 0x8000000), ("CLONE_NEWUSER", 0x10000000), ("CLONE_NEWPID", 0x20000000), ("CLONE_NEWNET", 0x40000000), ("CLONE_IO", 0x80000000)],
 };
@@ -718,7 +742,7 @@ pub static CLONE_FLAGS: FlagTable = FlagTable {
 /// `clone3_flags`
 #[rustfmt::skip]
 pub static CLONE3_FLAGS: FlagTable = FlagTable {
-    name: "clone3_flags", unknown: "CLONE_???", mask: 0x0,
+    name: "clone3_flags", unknown: "CLONE_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("CLONE_NEWTIME", 0x80), ("CLONE_VM", 0x100), ("CLONE_FS", 0x200), ("CLONE_FILES", 0x400), ("CLONE_SIGHAND", 0x800), ("CLONE_PIDFD", 0x1000), ("CLONE_PTRACE", 0x2000), ("CLONE_VFORK", 0x4000), ("CLONE_PARENT", 0x8000), ("CLONE_THREAD", 0x10000), ("CLONE_NEWNS", 0x20000), ("CLONE_SYSVSEM", 0x40000), ("CLONE_SETTLS", 0x80000), ("CLONE_PARENT_SETTID", 0x100000), ("CLONE_CHILD_CLEARTID", 0x200000), ("CLONE_DETACHED", 0x400000), ("CLONE_UNTRACED", 0x800000), ("CLONE_CHILD_SETTID", 0x1000000), ("CLONE_NEWCGROUP", 0x2000000), ("CLONE_NEWUTS", 0x4000000), ("CLONE_NEWIPC", 0x8000000), ("CLONE_NEWUSER", 0x10000000), ("CLONE_NEWPID", 0x20000000), ("CLONE_NEWNET", 0x40000000), ("CLONE_IO", 0x80000000), ("CLONE_CLEAR_SIGHAND", 0x100000000), ("CLONE_INTO_CGROUP", 0x200000000)],
 };
@@ -726,7 +750,7 @@ pub static CLONE3_FLAGS: FlagTable = FlagTable {
 /// `unshare_flags`
 #[rustfmt::skip]
 pub static UNSHARE_FLAGS: FlagTable = FlagTable {
-    name: "unshare_flags", unknown: "CLONE_???", mask: 0x0,
+    name: "unshare_flags", unknown: "CLONE_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("CLONE_NEWTIME", 0x80), ("CLONE_VM", 0x100), ("CLONE_FS", 0x200), ("CLONE_FILES", 0x400), ("CLONE_SIGHAND", 0x800), ("CLONE_THREAD", 0x10000), ("CLONE_NEWNS", 0x20000), ("CLONE_SYSVSEM", 0x40000), ("CLONE_NEWCGROUP", 0x2000000), ("CLONE_NEWUTS", 0x4000000), ("CLONE_NEWIPC", 0x8000000), ("CLONE_NEWUSER", 0x10000000), ("CLONE_NEWPID", 0x20000000), ("CLONE_NEWNET", 0x40000000)],
 };
@@ -734,7 +758,7 @@ pub static UNSHARE_FLAGS: FlagTable = FlagTable {
 /// `setns_types`
 #[rustfmt::skip]
 pub static SETNS_TYPES: FlagTable = FlagTable {
-    name: "setns_types", unknown: "CLONE_???", mask: 0x0,
+    name: "setns_types", unknown: "CLONE_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("CLONE_NEWTIME", 0x80), ("CLONE_NEWNS", 0x20000), ("CLONE_NEWCGROUP", 0x2000000), ("CLONE_NEWUTS", 0x4000000), ("CLONE_NEWIPC", 0x8000000), ("CLONE_NEWUSER", 0x10000000), ("CLONE_NEWPID", 0x20000000), ("CLONE_NEWNET", 0x40000000)],
 };
@@ -742,15 +766,15 @@ pub static SETNS_TYPES: FlagTable = FlagTable {
 /// `wait_options`
 #[rustfmt::skip]
 pub static WAIT_OPTIONS: FlagTable = FlagTable {
-    name: "wait_options", unknown: "W???", mask: 0x0,
+    name: "wait_options", unknown: "W???", mask: 0x0, huge: "",
     choices: &[],
-    values: &[("WNOHANG", 0x1), ("WUNTRACED", 0x2), ("WEXITED", 0x4), ("WCONTINUED", 0x8), ("WNOWAIT", 0x1000000), ("__WCLONE", 0x80000000), ("__WALL", 0x40000000), ("__WNOTHREAD", 0x20000000)],
+    values: &[("WNOHANG", 0x1), ("WEXITED", 0x4), ("WSTOPPED", 0x2), ("WCONTINUED", 0x8), ("WNOWAIT", 0x1000000), ("__WCLONE", 0x80000000), ("__WALL", 0x40000000), ("__WNOTHREAD", 0x20000000)],
 };
 
 /// `waitid_types`
 #[rustfmt::skip]
 pub static WAITID_TYPES: FlagTable = FlagTable {
-    name: "waitid_types", unknown: "P_???", mask: 0x0,
+    name: "waitid_types", unknown: "P_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("P_ALL", 0x0), ("P_PID", 0x1), ("P_PGID", 0x2), ("P_PIDFD", 0x3)],
 };
@@ -758,7 +782,7 @@ pub static WAITID_TYPES: FlagTable = FlagTable {
 /// `rlimit_resources`
 #[rustfmt::skip]
 pub static RLIMIT_RESOURCES: FlagTable = FlagTable {
-    name: "rlimit_resources", unknown: "RLIMIT_???", mask: 0x0,
+    name: "rlimit_resources", unknown: "RLIMIT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("RLIMIT_CPU", 0x0), ("RLIMIT_FSIZE", 0x1), ("RLIMIT_DATA", 0x2), ("RLIMIT_STACK", 0x3), ("RLIMIT_CORE", 0x4), ("RLIMIT_RSS", 0x5), ("RLIMIT_NPROC", 0x6), ("RLIMIT_NOFILE", 0x7), ("RLIMIT_MEMLOCK", 0x8), ("RLIMIT_AS", 0x9), ("RLIMIT_LOCKS", 0xa), ("RLIMIT_SIGPENDING", 0xb), ("RLIMIT_MSGQUEUE", 0xc), ("RLIMIT_NICE", 0xd), ("RLIMIT_RTPRIO", 0xe), ("RLIMIT_RTTIME", 0xf)],
 };
@@ -766,7 +790,7 @@ pub static RLIMIT_RESOURCES: FlagTable = FlagTable {
 /// `rusage_who`
 #[rustfmt::skip]
 pub static RUSAGE_WHO: FlagTable = FlagTable {
-    name: "rusage_who", unknown: "RUSAGE_???", mask: 0x0,
+    name: "rusage_who", unknown: "RUSAGE_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("RUSAGE_SELF", 0x0), ("RUSAGE_CHILDREN", 0xffffffff), ("RUSAGE_THREAD", 0x1)],
 };
@@ -774,7 +798,7 @@ pub static RUSAGE_WHO: FlagTable = FlagTable {
 /// `priority_which`
 #[rustfmt::skip]
 pub static PRIORITY_WHICH: FlagTable = FlagTable {
-    name: "priority_which", unknown: "PRIO_???", mask: 0x0,
+    name: "priority_which", unknown: "PRIO_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("PRIO_PROCESS", 0x0), ("PRIO_PGRP", 0x1), ("PRIO_USER", 0x2)],
 };
@@ -782,7 +806,7 @@ pub static PRIORITY_WHICH: FlagTable = FlagTable {
 /// `ioprio_which`
 #[rustfmt::skip]
 pub static IOPRIO_WHICH: FlagTable = FlagTable {
-    name: "ioprio_which", unknown: "IOPRIO_WHO_???", mask: 0x0,
+    name: "ioprio_which", unknown: "IOPRIO_WHO_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("IOPRIO_WHO_PROCESS", 0x1), ("IOPRIO_WHO_PGRP", 0x2), ("IOPRIO_WHO_USER", 0x3)],
 };
@@ -790,7 +814,7 @@ pub static IOPRIO_WHICH: FlagTable = FlagTable {
 /// `ioprio_classes`
 #[rustfmt::skip]
 pub static IOPRIO_CLASSES: FlagTable = FlagTable {
-    name: "ioprio_classes", unknown: "IOPRIO_CLASS_???", mask: 0x0,
+    name: "ioprio_classes", unknown: "IOPRIO_CLASS_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("IOPRIO_CLASS_NONE", 0x0), ("IOPRIO_CLASS_RT", 0x1), ("IOPRIO_CLASS_BE", 0x2), ("IOPRIO_CLASS_IDLE", 0x3)],
 };
@@ -798,7 +822,7 @@ pub static IOPRIO_CLASSES: FlagTable = FlagTable {
 /// `sched_policies`
 #[rustfmt::skip]
 pub static SCHED_POLICIES: FlagTable = FlagTable {
-    name: "sched_policies", unknown: "SCHED_???", mask: 0xbfffffff,
+    name: "sched_policies", unknown: "SCHED_???", mask: 0xbfffffff, huge: "",
     choices: &[("SCHED_OTHER", 0x0), ("SCHED_FIFO", 0x1), ("SCHED_RR", 0x2), ("SCHED_BATCH", 0x3), ("SCHED_ISO", 0x4), ("SCHED_IDLE", 0x5), ("SCHED_DEADLINE", 0x6), ("SCHED_EXT", 0x7)],
     values: &[("SCHED_RESET_ON_FORK", 0x40000000)],
 };
@@ -806,7 +830,7 @@ pub static SCHED_POLICIES: FlagTable = FlagTable {
 /// `sched_flags`
 #[rustfmt::skip]
 pub static SCHED_FLAGS: FlagTable = FlagTable {
-    name: "sched_flags", unknown: "SCHED_FLAG_???", mask: 0x0,
+    name: "sched_flags", unknown: "SCHED_FLAG_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SCHED_FLAG_RESET_ON_FORK", 0x1), ("SCHED_FLAG_RECLAIM", 0x2), ("SCHED_FLAG_DL_OVERRUN", 0x4), ("SCHED_FLAG_KEEP_POLICY", 0x8), ("SCHED_FLAG_KEEP_PARAMS", 0x10), ("SCHED_FLAG_UTIL_CLAMP_MIN", 0x20), ("SCHED_FLAG_UTIL_CLAMP_MAX", 0x40)],
 };
@@ -814,15 +838,15 @@ pub static SCHED_FLAGS: FlagTable = FlagTable {
 /// `personalities`
 #[rustfmt::skip]
 pub static PERSONALITIES: FlagTable = FlagTable {
-    name: "personalities", unknown: "PER_???", mask: 0xff,
-    choices: &[("PER_LINUX", 0x0), ("PER_SVR4", 0x4100001), ("PER_SVR3", 0x5000002), ("PER_SCOSVR3", 0x7000003), ("PER_WYSEV386", 0x5000004), ("PER_ISCR4", 0x4000005), ("PER_BSD", 0x6), ("PER_XENIX", 0x5000007), ("PER_LINUX32", 0x8), ("PER_IRIX32", 0x4000009), ("PER_IRIXN32", 0x400000a), ("PER_IRIX64", 0x400000b), ("PER_RISCOS", 0xc), ("PER_SOLARIS", 0x400000d), ("PER_UW7", 0x410000e), ("PER_OSF4", 0xf), ("PER_HPUX", 0x10)],
+    name: "personalities", unknown: "PER_???", mask: 0xff, huge: "",
+    choices: &[("PER_LINUX", 0x0), ("PER_SVR4", 0x1), ("PER_SVR3", 0x2), ("PER_SCOSVR3", 0x3), ("PER_WYSEV386", 0x4), ("PER_ISCR4", 0x5), ("PER_BSD", 0x6), ("PER_XENIX", 0x7), ("PER_LINUX32", 0x8), ("PER_IRIX32", 0x9), ("PER_IRIXN32", 0xa), ("PER_IRIX64", 0xb), ("PER_RISCOS", 0xc), ("PER_SOLARIS", 0xd), ("PER_UW7", 0xe), ("PER_OSF4", 0xf), ("PER_HPUX", 0x10)],
     values: &[("UNAME26", 0x20000), ("ADDR_NO_RANDOMIZE", 0x40000), ("FDPIC_FUNCPTRS", 0x80000), ("MMAP_PAGE_ZERO", 0x100000), ("ADDR_COMPAT_LAYOUT", 0x200000), ("READ_IMPLIES_EXEC", 0x400000), ("ADDR_LIMIT_32BIT", 0x800000), ("SHORT_INODE", 0x1000000), ("WHOLE_SECONDS", 0x2000000), ("STICKY_TIMEOUTS", 0x4000000), ("ADDR_LIMIT_3GB", 0x8000000)],
 };
 
 /// `prctl_options`
 #[rustfmt::skip]
 pub static PRCTL_OPTIONS: FlagTable = FlagTable {
-    name: "prctl_options", unknown: "PR_???", mask: 0x0,
+    name: "prctl_options", unknown: "PR_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("PR_SET_PDEATHSIG", 0x1), ("PR_GET_PDEATHSIG", 0x2), ("PR_GET_DUMPABLE", 0x3), ("PR_SET_DUMPABLE", 0x4), ("PR_GET_UNALIGN", 0x5), ("PR_SET_UNALIGN", 0x6), ("PR_GET_KEEPCAPS", 0x7), ("PR_SET_KEEPCAPS", 0x8), ("PR_GET_FPEMU", 0x9), ("PR_SET_FPEMU", 0xa), ("PR_GET_FPEXC", 0xb), ("PR_SET_FPEXC", 0xc), ("PR_GET_TIMING", 0xd), ("PR_SET_TIMING", 0xe), ("PR_SET_NAME", 0xf), ("PR_GET_NAME", 0x10), ("PR_GET_ENDIAN", 0x13), ("PR_SET_ENDIAN", 0x14), ("PR_GET_SECCOMP", 0x15), ("PR_SET_SECCOMP", 0x16), ("PR_CAPBSET_READ", 0x17), ("PR_CAPBSET_DROP", 0x18), ("PR_GET_TSC", 0x19), ("PR_SET_TSC", 0x1a), ("PR_GET_SECUREBITS", 0x1b), ("PR_SET_SECUREBITS", 0x1c), ("PR_SET_TIMERSLACK", 0x1d), ("PR_GET_TIMERSLACK", 0x1e), ("PR_TASK_PERF_EVENTS_DISABLE", 0x1f), ("PR_TASK_PERF_EVENTS_ENABLE", 0x20), ("PR_MCE_KILL", 0x21), ("PR_MCE_KILL_GET", 0x22), ("PR_SET_MM", 0x23), ("PR_SET_CHILD_SUBREAPER", 0x24), ("PR_GET_CHILD_SUBREAPER", 0x25), ("PR_SET_NO_NEW_PRIVS", 0x26), ("PR_GET_NO_NEW_PRIVS", 0x27), ("PR_GET_TID_ADDRESS", 0x28), ("PR_SET_THP_DISABLE", 0x29), ("PR_GET_THP_DISABLE", 0x2a), ("PR_MPX_ENABLE_MANAGEMENT", 0x2b), ("PR_MPX_DISABLE_MANAGEMENT", 0x2c), ("PR_SET_FP_MODE", 0x2d), ("PR_GET_FP_MODE", 0x2e), ("PR_CAP_AMBIENT", 0x2f), ("PR_SVE_SET_VL", 0x32), ("PR_SVE_GET_VL", 0x33), ("PR_GET_SPECULATION_CTRL", 0x34), ("PR_SET_SPECULATION_CTRL", 0x35), ("PR_PAC_RESET_KEYS", 0x36), ("PR_SET_TAGGED_ADDR_CTRL", 0x37), ("PR_GET_TAGGED_ADDR_CTRL", 0x38), ("PR_SET_IO_FLUSHER", 0x39), ("PR_GET_IO_FLUSHER", 0x3a), ("PR_SET_SYSCALL_USER_DISPATCH", 0x3b), ("PR_PAC_SET_ENABLED_KEYS", 0x3c), ("PR_PAC_GET_ENABLED_KEYS", 0x3d), ("PR_SCHED_CORE", 0x3e), ("PR_SME_SET_VL", 0x3f), ("PR_SME_GET_VL", 0x40), ("PR_SET_MDWE", 0x41), ("PR_GET_MDWE", 0x42), ("PR_SET_MEMORY_MERGE", 0x43), ("PR_GET_MEMORY_MERGE", 0x44), ("PR_GET_AUXV", 0x41555856), ("PR_SET_VMA", 0x53564d41), ("PR_SET_PTRACER", 0x59616d61)],
 };
@@ -830,7 +854,7 @@ pub static PRCTL_OPTIONS: FlagTable = FlagTable {
 /// `arch_prctl_options`
 #[rustfmt::skip]
 pub static ARCH_PRCTL_OPTIONS: FlagTable = FlagTable {
-    name: "arch_prctl_options", unknown: "ARCH_???", mask: 0x0,
+    name: "arch_prctl_options", unknown: "ARCH_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("ARCH_SET_GS", 0x1001), ("ARCH_SET_FS", 0x1002), ("ARCH_GET_FS", 0x1003), ("ARCH_GET_GS", 0x1004), ("ARCH_GET_CPUID", 0x1011), ("ARCH_SET_CPUID", 0x1012), ("ARCH_GET_XCOMP_SUPP", 0x1021), ("ARCH_GET_XCOMP_PERM", 0x1022), ("ARCH_REQ_XCOMP_PERM", 0x1023), ("ARCH_GET_XCOMP_GUEST_PERM", 0x1024), ("ARCH_REQ_XCOMP_GUEST_PERM", 0x1025), ("ARCH_MAP_VDSO_X32", 0x2001), ("ARCH_MAP_VDSO_32", 0x2002), ("ARCH_MAP_VDSO_64", 0x2003), ("ARCH_GET_UNTAG_MASK", 0x4001), ("ARCH_ENABLE_TAGGED_ADDR", 0x4002), ("ARCH_GET_MAX_TAG_BITS", 0x4003), ("ARCH_SHSTK_ENABLE", 0x5001), ("ARCH_SHSTK_DISABLE", 0x5002), ("ARCH_SHSTK_LOCK", 0x5003), ("ARCH_SHSTK_UNLOCK", 0x5004), ("ARCH_SHSTK_STATUS", 0x5005)],
 };
@@ -838,7 +862,7 @@ pub static ARCH_PRCTL_OPTIONS: FlagTable = FlagTable {
 /// `dumpable`
 #[rustfmt::skip]
 pub static DUMPABLE: FlagTable = FlagTable {
-    name: "dumpable", unknown: "SUID_DUMP_???", mask: 0x0,
+    name: "dumpable", unknown: "SUID_DUMP_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SUID_DUMP_DISABLE", 0x0), ("SUID_DUMP_USER", 0x1), ("SUID_DUMP_ROOT", 0x2)],
 };
@@ -846,7 +870,7 @@ pub static DUMPABLE: FlagTable = FlagTable {
 /// `pr_cap_ambient`
 #[rustfmt::skip]
 pub static PR_CAP_AMBIENT: FlagTable = FlagTable {
-    name: "pr_cap_ambient", unknown: "PR_CAP_AMBIENT_???", mask: 0x0,
+    name: "pr_cap_ambient", unknown: "PR_CAP_AMBIENT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("PR_CAP_AMBIENT_IS_SET", 0x1), ("PR_CAP_AMBIENT_RAISE", 0x2), ("PR_CAP_AMBIENT_LOWER", 0x3), ("PR_CAP_AMBIENT_CLEAR_ALL", 0x4)],
 };
@@ -854,7 +878,7 @@ pub static PR_CAP_AMBIENT: FlagTable = FlagTable {
 /// `pr_set_mm`
 #[rustfmt::skip]
 pub static PR_SET_MM: FlagTable = FlagTable {
-    name: "pr_set_mm", unknown: "PR_SET_MM_???", mask: 0x0,
+    name: "pr_set_mm", unknown: "PR_SET_MM_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("PR_SET_MM_START_CODE", 0x1), ("PR_SET_MM_END_CODE", 0x2), ("PR_SET_MM_START_DATA", 0x3), ("PR_SET_MM_END_DATA", 0x4), ("PR_SET_MM_START_STACK", 0x5), ("PR_SET_MM_START_BRK", 0x6), ("PR_SET_MM_BRK", 0x7), ("PR_SET_MM_ARG_START", 0x8), ("PR_SET_MM_ARG_END", 0x9), ("PR_SET_MM_ENV_START", 0xa), ("PR_SET_MM_ENV_END", 0xb), ("PR_SET_MM_AUXV", 0xc), ("PR_SET_MM_EXE_FILE", 0xd), ("PR_SET_MM_MAP", 0xe), ("PR_SET_MM_MAP_SIZE", 0xf)],
 };
@@ -862,7 +886,7 @@ pub static PR_SET_MM: FlagTable = FlagTable {
 /// `pr_set_vma`
 #[rustfmt::skip]
 pub static PR_SET_VMA: FlagTable = FlagTable {
-    name: "pr_set_vma", unknown: "PR_SET_VMA_???", mask: 0x0,
+    name: "pr_set_vma", unknown: "PR_SET_VMA_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("PR_SET_VMA_ANON_NAME", 0x0)],
 };
@@ -870,7 +894,7 @@ pub static PR_SET_VMA: FlagTable = FlagTable {
 /// `pr_tsc`
 #[rustfmt::skip]
 pub static PR_TSC: FlagTable = FlagTable {
-    name: "pr_tsc", unknown: "PR_TSC_???", mask: 0x0,
+    name: "pr_tsc", unknown: "PR_TSC_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("PR_TSC_ENABLE", 0x1), ("PR_TSC_SIGSEGV", 0x2)],
 };
@@ -878,7 +902,7 @@ pub static PR_TSC: FlagTable = FlagTable {
 /// `securebits`
 #[rustfmt::skip]
 pub static SECUREBITS: FlagTable = FlagTable {
-    name: "securebits", unknown: "SECBIT_???", mask: 0x0,
+    name: "securebits", unknown: "SECBIT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SECBIT_NOROOT", 0x1), ("SECBIT_NOROOT_LOCKED", 0x2), ("SECBIT_NO_SETUID_FIXUP", 0x4), ("SECBIT_NO_SETUID_FIXUP_LOCKED", 0x8), ("SECBIT_KEEP_CAPS", 0x10), ("SECBIT_KEEP_CAPS_LOCKED", 0x20), ("SECBIT_NO_CAP_AMBIENT_RAISE", 0x40), ("SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED", 0x80)],
 };
@@ -886,7 +910,7 @@ pub static SECUREBITS: FlagTable = FlagTable {
 /// `seccomp_modes`
 #[rustfmt::skip]
 pub static SECCOMP_MODES: FlagTable = FlagTable {
-    name: "seccomp_modes", unknown: "SECCOMP_MODE_???", mask: 0x0,
+    name: "seccomp_modes", unknown: "SECCOMP_MODE_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SECCOMP_MODE_DISABLED", 0x0), ("SECCOMP_MODE_STRICT", 0x1), ("SECCOMP_MODE_FILTER", 0x2)],
 };
@@ -894,7 +918,7 @@ pub static SECCOMP_MODES: FlagTable = FlagTable {
 /// `seccomp_ops`
 #[rustfmt::skip]
 pub static SECCOMP_OPS: FlagTable = FlagTable {
-    name: "seccomp_ops", unknown: "SECCOMP_SET_MODE_???", mask: 0x0,
+    name: "seccomp_ops", unknown: "SECCOMP_SET_MODE_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SECCOMP_SET_MODE_STRICT", 0x0), ("SECCOMP_SET_MODE_FILTER", 0x1), ("SECCOMP_GET_ACTION_AVAIL", 0x2), ("SECCOMP_GET_NOTIF_SIZES", 0x3)],
 };
@@ -902,7 +926,7 @@ pub static SECCOMP_OPS: FlagTable = FlagTable {
 /// `seccomp_filter_flags`
 #[rustfmt::skip]
 pub static SECCOMP_FILTER_FLAGS: FlagTable = FlagTable {
-    name: "seccomp_filter_flags", unknown: "SECCOMP_FILTER_FLAG_???", mask: 0x0,
+    name: "seccomp_filter_flags", unknown: "SECCOMP_FILTER_FLAG_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SECCOMP_FILTER_FLAG_TSYNC", 0x1), ("SECCOMP_FILTER_FLAG_LOG", 0x2), ("SECCOMP_FILTER_FLAG_SPEC_ALLOW", 0x4), ("SECCOMP_FILTER_FLAG_NEW_LISTENER", 0x8), ("SECCOMP_FILTER_FLAG_TSYNC_ESRCH", 0x10), ("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 0x20)],
 };
@@ -910,7 +934,7 @@ pub static SECCOMP_FILTER_FLAGS: FlagTable = FlagTable {
 /// `seccomp_actions`
 #[rustfmt::skip]
 pub static SECCOMP_ACTIONS: FlagTable = FlagTable {
-    name: "seccomp_actions", unknown: "SECCOMP_RET_???", mask: 0x0,
+    name: "seccomp_actions", unknown: "SECCOMP_RET_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SECCOMP_RET_KILL_PROCESS", 0x80000000), ("SECCOMP_RET_KILL_THREAD", 0x0), ("SECCOMP_RET_TRAP", 0x30000), ("SECCOMP_RET_ERRNO", 0x50000), ("SECCOMP_RET_USER_NOTIF", 0x7fc00000), ("SECCOMP_RET_TRACE", 0x7ff00000), ("SECCOMP_RET_LOG", 0x7ffc0000), ("SECCOMP_RET_ALLOW", 0x7fff0000)],
 };
@@ -918,7 +942,7 @@ pub static SECCOMP_ACTIONS: FlagTable = FlagTable {
 /// `capabilities`
 #[rustfmt::skip]
 pub static CAPABILITIES: FlagTable = FlagTable {
-    name: "capabilities", unknown: "CAP_???", mask: 0x0,
+    name: "capabilities", unknown: "CAP_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("CAP_CHOWN", 0x0), ("CAP_DAC_OVERRIDE", 0x1), ("CAP_DAC_READ_SEARCH", 0x2), ("CAP_FOWNER", 0x3), ("CAP_FSETID", 0x4), ("CAP_KILL", 0x5), ("CAP_SETGID", 0x6), ("CAP_SETUID", 0x7), ("CAP_SETPCAP", 0x8), ("CAP_LINUX_IMMUTABLE", 0x9), ("CAP_NET_BIND_SERVICE", 0xa), ("CAP_NET_BROADCAST", 0xb), ("CAP_NET_ADMIN", 0xc), ("CAP_NET_RAW", 0xd), ("CAP_IPC_LOCK", 0xe), ("CAP_IPC_OWNER", 0xf), ("CAP_SYS_MODULE", 0x10), ("CAP_SYS_RAWIO", 0x11), ("CAP_SYS_CHROOT", 0x12), ("CAP_SYS_PTRACE", 0x13), ("CAP_SYS_PACCT", 0x14), ("CAP_SYS_ADMIN", 0x15), ("CAP_SYS_BOOT", 0x16), ("CAP_SYS_NICE", 0x17), ("CAP_SYS_RESOURCE", 0x18), ("CAP_SYS_TIME", 0x19), ("CAP_SYS_TTY_CONFIG", 0x1a), ("CAP_MKNOD", 0x1b), ("CAP_LEASE", 0x1c), ("CAP_AUDIT_WRITE", 0x1d), ("CAP_AUDIT_CONTROL", 0x1e), ("CAP_SETFCAP", 0x1f), ("CAP_MAC_OVERRIDE", 0x20), ("CAP_MAC_ADMIN", 0x21), ("CAP_SYSLOG", 0x22), ("CAP_WAKE_ALARM", 0x23), ("CAP_BLOCK_SUSPEND", 0x24), ("CAP_AUDIT_READ", 0x25), ("CAP_PERFMON", 0x26), ("CAP_BPF", 0x27), ("CAP_CHECKPOINT_RESTORE", 0x28)],
 };
@@ -926,23 +950,15 @@ pub static CAPABILITIES: FlagTable = FlagTable {
 /// `cap_versions`
 #[rustfmt::skip]
 pub static CAP_VERSIONS: FlagTable = FlagTable {
-    name: "cap_versions", unknown: "_LINUX_CAPABILITY_VERSION_???", mask: 0x0,
+    name: "cap_versions", unknown: "_LINUX_CAPABILITY_VERSION_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("_LINUX_CAPABILITY_VERSION_1", 0x19980330), ("_LINUX_CAPABILITY_VERSION_2", 0x20071026), ("_LINUX_CAPABILITY_VERSION_3", 0x20080522)],
-};
-
-/// `cap_mask0`
-#[rustfmt::skip]
-pub static CAP_MASK0: FlagTable = FlagTable {
-    name: "cap_mask0", unknown: "CAP_???", mask: 0x0,
-    choices: &[],
-    values: &[("CAP_CHOWN", 0x1), ("CAP_DAC_OVERRIDE", 0x2), ("CAP_DAC_READ_SEARCH", 0x4), ("CAP_FOWNER", 0x8), ("CAP_FSETID", 0x10), ("CAP_KILL", 0x20), ("CAP_SETGID", 0x40), ("CAP_SETUID", 0x80), ("CAP_SETPCAP", 0x100), ("CAP_LINUX_IMMUTABLE", 0x200), ("CAP_NET_BIND_SERVICE", 0x400), ("CAP_NET_BROADCAST", 0x800), ("CAP_NET_ADMIN", 0x1000), ("CAP_NET_RAW", 0x2000), ("CAP_IPC_LOCK", 0x4000), ("CAP_IPC_OWNER", 0x8000), ("CAP_SYS_MODULE", 0x10000), ("CAP_SYS_RAWIO", 0x20000), ("CAP_SYS_CHROOT", 0x40000), ("CAP_SYS_PTRACE", 0x80000), ("CAP_SYS_PACCT", 0x100000), ("CAP_SYS_ADMIN", 0x200000), ("CAP_SYS_BOOT", 0x400000), ("CAP_SYS_NICE", 0x800000), ("CAP_SYS_RESOURCE", 0x1000000), ("CAP_SYS_TIME", 0x2000000), ("CAP_SYS_TTY_CONFIG", 0x4000000), ("CAP_MKNOD", 0x8000000), ("CAP_LEASE", 0x10000000), ("CAP_AUDIT_WRITE", 0x20000000), ("CAP_AUDIT_CONTROL", 0x40000000), ("CAP_SETFCAP", 0x80000000), ("CAP_MAC_OVERRIDE", 0x100000000), ("CAP_MAC_ADMIN", 0x200000000), ("CAP_SYSLOG", 0x400000000), ("CAP_WAKE_ALARM", 0x800000000), ("CAP_BLOCK_SUSPEND", 0x1000000000), ("CAP_AUDIT_READ", 0x2000000000), ("CAP_PERFMON", 0x4000000000), ("CAP_BPF", 0x8000000000), ("CAP_CHECKPOINT_RESTORE", 0x10000000000)],
 };
 
 /// `ptrace_requests`
 #[rustfmt::skip]
 pub static PTRACE_REQUESTS: FlagTable = FlagTable {
-    name: "ptrace_requests", unknown: "PTRACE_???", mask: 0x0,
+    name: "ptrace_requests", unknown: "PTRACE_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("PTRACE_TRACEME", 0x0), ("PTRACE_PEEKTEXT", 0x1), ("PTRACE_PEEKDATA", 0x2), ("PTRACE_PEEKUSER", 0x3), ("PTRACE_POKETEXT", 0x4), ("PTRACE_POKEDATA", 0x5), ("PTRACE_POKEUSER", 0x6), ("PTRACE_CONT", 0x7), ("PTRACE_KILL", 0x8), ("PTRACE_SINGLESTEP", 0x9), ("PTRACE_GETREGS", 0xc), ("PTRACE_SETREGS", 0xd), ("PTRACE_GETFPREGS", 0xe), ("PTRACE_SETFPREGS", 0xf), ("PTRACE_ATTACH", 0x10), ("PTRACE_DETACH", 0x11), ("PTRACE_SYSCALL", 0x18), ("PTRACE_SETOPTIONS", 0x4200), ("PTRACE_GETEVENTMSG", 0x4201), ("PTRACE_GETSIGINFO", 0x4202), ("PTRACE_SETSIGINFO", 0x4203), ("PTRACE_GETREGSET", 0x4204), ("PTRACE_SETREGSET", 0x4205), ("PTRACE_SEIZE", 0x4206), ("PTRACE_INTERRUPT", 0x4207), ("PTRACE_LISTEN", 0x4208), ("PTRACE_PEEKSIGINFO", 0x4209), ("PTRACE_GETSIGMASK", 0x420a), ("PTRACE_SETSIGMASK", 0x420b), ("PTRACE_SECCOMP_GET_FILTER", 0x420c), ("PTRACE_SECCOMP_GET_METADATA", 0x420d), ("PTRACE_GET_SYSCALL_INFO", 0x420e), ("PTRACE_GET_RSEQ_CONFIGURATION", 0x420f)],
 };
@@ -950,7 +966,7 @@ pub static PTRACE_REQUESTS: FlagTable = FlagTable {
 /// `ptrace_options`
 #[rustfmt::skip]
 pub static PTRACE_OPTIONS: FlagTable = FlagTable {
-    name: "ptrace_options", unknown: "PTRACE_O_???", mask: 0x0,
+    name: "ptrace_options", unknown: "PTRACE_O_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("PTRACE_O_TRACESYSGOOD", 0x1), ("PTRACE_O_TRACEFORK", 0x2), ("PTRACE_O_TRACEVFORK", 0x4), ("PTRACE_O_TRACECLONE", 0x8), ("PTRACE_O_TRACEEXEC", 0x10), ("PTRACE_O_TRACEVFORKDONE", 0x20), ("PTRACE_O_TRACEEXIT", 0x40), ("PTRACE_O_TRACESECCOMP", 0x80), ("PTRACE_O_EXITKILL", 0x100000), ("PTRACE_O_SUSPEND_SECCOMP", 0x200000)],
 };
@@ -958,7 +974,7 @@ pub static PTRACE_OPTIONS: FlagTable = FlagTable {
 /// `nt_types`
 #[rustfmt::skip]
 pub static NT_TYPES: FlagTable = FlagTable {
-    name: "nt_types", unknown: "NT_???", mask: 0x0,
+    name: "nt_types", unknown: "NT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("NT_PRSTATUS", 0x1), ("NT_FPREGSET", 0x2), ("NT_X86_XSTATE", 0x202), ("NT_ARM_TLS", 0x401), ("NT_ARM_SYSTEM_CALL", 0x404)],
 };
@@ -966,7 +982,7 @@ pub static NT_TYPES: FlagTable = FlagTable {
 /// `pidfd_open_flags`
 #[rustfmt::skip]
 pub static PIDFD_OPEN_FLAGS: FlagTable = FlagTable {
-    name: "pidfd_open_flags", unknown: "PIDFD_???", mask: 0x0,
+    name: "pidfd_open_flags", unknown: "PIDFD_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("PIDFD_NONBLOCK", 0x800), ("PIDFD_THREAD", 0x80)],
 };
@@ -974,7 +990,7 @@ pub static PIDFD_OPEN_FLAGS: FlagTable = FlagTable {
 /// `pidfd_signal_flags`
 #[rustfmt::skip]
 pub static PIDFD_SIGNAL_FLAGS: FlagTable = FlagTable {
-    name: "pidfd_signal_flags", unknown: "PIDFD_SIGNAL_???", mask: 0x0,
+    name: "pidfd_signal_flags", unknown: "PIDFD_SIGNAL_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("PIDFD_SIGNAL_THREAD", 0x1), ("PIDFD_SIGNAL_THREAD_GROUP", 0x2), ("PIDFD_SIGNAL_PROCESS_GROUP", 0x4)],
 };
@@ -982,7 +998,7 @@ pub static PIDFD_SIGNAL_FLAGS: FlagTable = FlagTable {
 /// `kcmp_types`
 #[rustfmt::skip]
 pub static KCMP_TYPES: FlagTable = FlagTable {
-    name: "kcmp_types", unknown: "KCMP_???", mask: 0x0,
+    name: "kcmp_types", unknown: "KCMP_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("KCMP_FILE", 0x0), ("KCMP_VM", 0x1), ("KCMP_FILES", 0x2), ("KCMP_FS", 0x3), ("KCMP_SIGHAND", 0x4), ("KCMP_IO", 0x5), ("KCMP_SYSVSEM", 0x6), ("KCMP_EPOLL_TFD", 0x7)],
 };
@@ -990,7 +1006,7 @@ pub static KCMP_TYPES: FlagTable = FlagTable {
 /// `execveat_flags`
 #[rustfmt::skip]
 pub static EXECVEAT_FLAGS: FlagTable = FlagTable {
-    name: "execveat_flags", unknown: "AT_???", mask: 0x0,
+    name: "execveat_flags", unknown: "AT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("AT_SYMLINK_NOFOLLOW", 0x100), ("AT_EMPTY_PATH", 0x1000), ("AT_EXECVE_CHECK", 0x10000)],
 };
@@ -998,7 +1014,7 @@ pub static EXECVEAT_FLAGS: FlagTable = FlagTable {
 /// `rseq_flags`
 #[rustfmt::skip]
 pub static RSEQ_FLAGS: FlagTable = FlagTable {
-    name: "rseq_flags", unknown: "RSEQ_FLAG_???", mask: 0x0,
+    name: "rseq_flags", unknown: "RSEQ_FLAG_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("RSEQ_FLAG_UNREGISTER", 0x1)],
 };
@@ -1006,7 +1022,7 @@ pub static RSEQ_FLAGS: FlagTable = FlagTable {
 /// `landlock_fs`
 #[rustfmt::skip]
 pub static LANDLOCK_FS: FlagTable = FlagTable {
-    name: "landlock_fs", unknown: "LANDLOCK_ACCESS_FS_???", mask: 0x0,
+    name: "landlock_fs", unknown: "LANDLOCK_ACCESS_FS_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("LANDLOCK_ACCESS_FS_EXECUTE", 0x1), ("LANDLOCK_ACCESS_FS_WRITE_FILE", 0x2), ("LANDLOCK_ACCESS_FS_READ_FILE", 0x4), ("LANDLOCK_ACCESS_FS_READ_DIR", 0x8), ("LANDLOCK_ACCESS_FS_REMOVE_DIR", 0x10), ("LANDLOCK_ACCESS_FS_REMOVE_FILE", 0x20), ("LANDLOCK_ACCESS_FS_MAKE_CHAR", 0x40), ("LANDLOCK_ACCESS_FS_MAKE_DIR", 0x80), ("LANDLOCK_ACCESS_FS_MAKE_REG", 0x100), ("LANDLOCK_ACCESS_FS_MAKE_SOCK", 0x200), ("LANDLOCK_ACCESS_FS_MAKE_FIFO", 0x400), ("LANDLOCK_ACCESS_FS_MAKE_BLOCK", 0x800), ("LANDLOCK_ACCESS_FS_MAKE_SYM", 0x1000), ("LANDLOCK_ACCESS_FS_REFER", 0x2000), ("LANDLOCK_ACCESS_FS_TRUNCATE", 0x4000), ("LANDLOCK_ACCESS_FS_IOCTL_DEV", 0x8000)],
 };
@@ -1014,7 +1030,7 @@ pub static LANDLOCK_FS: FlagTable = FlagTable {
 /// `landlock_net`
 #[rustfmt::skip]
 pub static LANDLOCK_NET: FlagTable = FlagTable {
-    name: "landlock_net", unknown: "LANDLOCK_ACCESS_NET_???", mask: 0x0,
+    name: "landlock_net", unknown: "LANDLOCK_ACCESS_NET_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("LANDLOCK_ACCESS_NET_BIND_TCP", 0x1), ("LANDLOCK_ACCESS_NET_CONNECT_TCP", 0x2)],
 };
@@ -1022,7 +1038,7 @@ pub static LANDLOCK_NET: FlagTable = FlagTable {
 /// `landlock_ruleset_flags`
 #[rustfmt::skip]
 pub static LANDLOCK_RULESET_FLAGS: FlagTable = FlagTable {
-    name: "landlock_ruleset_flags", unknown: "LANDLOCK_CREATE_RULESET_???", mask: 0x0,
+    name: "landlock_ruleset_flags", unknown: "LANDLOCK_CREATE_RULESET_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("LANDLOCK_CREATE_RULESET_VERSION", 0x1), ("LANDLOCK_CREATE_RULESET_ERRATA", 0x2)],
 };
@@ -1030,7 +1046,7 @@ pub static LANDLOCK_RULESET_FLAGS: FlagTable = FlagTable {
 /// `landlock_rule_types`
 #[rustfmt::skip]
 pub static LANDLOCK_RULE_TYPES: FlagTable = FlagTable {
-    name: "landlock_rule_types", unknown: "LANDLOCK_RULE_???", mask: 0x0,
+    name: "landlock_rule_types", unknown: "LANDLOCK_RULE_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("LANDLOCK_RULE_PATH_BENEATH", 0x1), ("LANDLOCK_RULE_NET_PORT", 0x2)],
 };
@@ -1038,15 +1054,55 @@ pub static LANDLOCK_RULE_TYPES: FlagTable = FlagTable {
 /// `landlock_restrict_flags`
 #[rustfmt::skip]
 pub static LANDLOCK_RESTRICT_FLAGS: FlagTable = FlagTable {
-    name: "landlock_restrict_flags", unknown: "LANDLOCK_RESTRICT_SELF_???", mask: 0x0,
+    name: "landlock_restrict_flags", unknown: "LANDLOCK_RESTRICT_SELF_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF", 0x1), ("LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON", 0x2), ("LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF", 0x4)],
+};
+
+/// `ptracers`
+#[rustfmt::skip]
+pub static PTRACERS: FlagTable = FlagTable {
+    name: "ptracers", unknown: "", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("PR_SET_PTRACER_ANY", 0xffffffff)],
+};
+
+/// `pr_mce_kill`
+#[rustfmt::skip]
+pub static PR_MCE_KILL: FlagTable = FlagTable {
+    name: "pr_mce_kill", unknown: "PR_MCE_KILL_???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("PR_MCE_KILL_CLEAR", 0x0), ("PR_MCE_KILL_SET", 0x1)],
+};
+
+/// `pr_mce_policy`
+#[rustfmt::skip]
+pub static PR_MCE_POLICY: FlagTable = FlagTable {
+    name: "pr_mce_policy", unknown: "PR_MCE_KILL_???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("PR_MCE_KILL_LATE", 0x0), ("PR_MCE_KILL_EARLY", 0x1), ("PR_MCE_KILL_DEFAULT", 0x2)],
+};
+
+/// `pr_spec`
+#[rustfmt::skip]
+pub static PR_SPEC: FlagTable = FlagTable {
+    name: "pr_spec", unknown: "PR_SPEC_???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("PR_SPEC_STORE_BYPASS", 0x0), ("PR_SPEC_INDIRECT_BRANCH", 0x1), ("PR_SPEC_L1D_FLUSH", 0x2)],
+};
+
+/// `pr_spec_ctrl`
+#[rustfmt::skip]
+pub static PR_SPEC_CTRL: FlagTable = FlagTable {
+    name: "pr_spec_ctrl", unknown: "PR_SPEC_???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("PR_SPEC_NOT_AFFECTED", 0x0), ("PR_SPEC_PRCTL", 0x1), ("PR_SPEC_ENABLE", 0x2), ("PR_SPEC_DISABLE", 0x4), ("PR_SPEC_FORCE_DISABLE", 0x8), ("PR_SPEC_DISABLE_NOEXEC", 0x10)],
 };
 
 /// `sigprocmask_how`
 #[rustfmt::skip]
 pub static SIGPROCMASK_HOW: FlagTable = FlagTable {
-    name: "sigprocmask_how", unknown: "SIG_???", mask: 0x0,
+    name: "sigprocmask_how", unknown: "SIG_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SIG_BLOCK", 0x0), ("SIG_UNBLOCK", 0x1), ("SIG_SETMASK", 0x2)],
 };
@@ -1054,15 +1110,15 @@ pub static SIGPROCMASK_HOW: FlagTable = FlagTable {
 /// `sa_flags`
 #[rustfmt::skip]
 pub static SA_FLAGS: FlagTable = FlagTable {
-    name: "sa_flags", unknown: "SA_???", mask: 0x0,
+    name: "sa_flags", unknown: "SA_???", mask: 0x0, huge: "",
     choices: &[],
-    values: &[("SA_RESTORER", 0x4000000), ("SA_RESTART", 0x10000000), ("SA_NODEFER", 0x40000000), ("SA_RESETHAND", 0x80000000), ("SA_ONSTACK", 0x8000000), ("SA_SIGINFO", 0x4), ("SA_NOCLDSTOP", 0x1), ("SA_NOCLDWAIT", 0x2), ("SA_EXPOSE_TAGBITS", 0x800), ("SA_UNSUPPORTED", 0x400)],
+    values: &[("SA_RESTORER", 0x4000000), ("SA_ONSTACK", 0x8000000), ("SA_RESTART", 0x10000000), ("SA_INTERRUPT", 0x20000000), ("SA_NODEFER", 0x40000000), ("SA_RESETHAND", 0x80000000), ("SA_SIGINFO", 0x4), ("SA_NOCLDSTOP", 0x1), ("SA_NOCLDWAIT", 0x2), ("SA_UNSUPPORTED", 0x400), ("SA_EXPOSE_TAGBITS", 0x800)],
 };
 
 /// `ss_flags`
 #[rustfmt::skip]
 pub static SS_FLAGS: FlagTable = FlagTable {
-    name: "ss_flags", unknown: "SS_???", mask: 0x0,
+    name: "ss_flags", unknown: "SS_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SS_ONSTACK", 0x1), ("SS_DISABLE", 0x2), ("SS_AUTODISARM", 0x80000000)],
 };
@@ -1070,7 +1126,7 @@ pub static SS_FLAGS: FlagTable = FlagTable {
 /// `signalfd_flags`
 #[rustfmt::skip]
 pub static SIGNALFD_FLAGS: FlagTable = FlagTable {
-    name: "signalfd_flags", unknown: "SFD_???", mask: 0x0,
+    name: "signalfd_flags", unknown: "SFD_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SFD_CLOEXEC", 0x80000), ("SFD_NONBLOCK", 0x800)],
 };
@@ -1078,7 +1134,7 @@ pub static SIGNALFD_FLAGS: FlagTable = FlagTable {
 /// `si_codes`
 #[rustfmt::skip]
 pub static SI_CODES: FlagTable = FlagTable {
-    name: "si_codes", unknown: "SI_???", mask: 0x0,
+    name: "si_codes", unknown: "SI_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SI_USER", 0x0), ("SI_KERNEL", 0x80), ("SI_QUEUE", 0xffffffff), ("SI_TIMER", 0xfffffffe), ("SI_MESGQ", 0xfffffffd), ("SI_ASYNCIO", 0xfffffffc), ("SI_SIGIO", 0xfffffffb), ("SI_TKILL", 0xfffffffa)],
 };
@@ -1086,7 +1142,7 @@ pub static SI_CODES: FlagTable = FlagTable {
 /// `si_codes_child`
 #[rustfmt::skip]
 pub static SI_CODES_CHILD: FlagTable = FlagTable {
-    name: "si_codes_child", unknown: "CLD_???", mask: 0x0,
+    name: "si_codes_child", unknown: "CLD_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("CLD_EXITED", 0x1), ("CLD_KILLED", 0x2), ("CLD_DUMPED", 0x3), ("CLD_TRAPPED", 0x4), ("CLD_STOPPED", 0x5), ("CLD_CONTINUED", 0x6)],
 };
@@ -1094,15 +1150,15 @@ pub static SI_CODES_CHILD: FlagTable = FlagTable {
 /// `mount_flags`
 #[rustfmt::skip]
 pub static MOUNT_FLAGS: FlagTable = FlagTable {
-    name: "mount_flags", unknown: "MS_???", mask: 0x0,
+    name: "mount_flags", unknown: "MS_???", mask: 0x0, huge: "",
     choices: &[],
-    values: &[("MS_RDONLY", 0x1), ("MS_NOSUID", 0x2), ("MS_NODEV", 0x4), ("MS_NOEXEC", 0x8), ("MS_SYNCHRONOUS", 0x10), ("MS_REMOUNT", 0x20), ("MS_MANDLOCK", 0x40), ("MS_DIRSYNC", 0x80), ("MS_NOSYMFOLLOW", 0x100), ("MS_NOATIME", 0x400), ("MS_NODIRATIME", 0x800), ("MS_BIND", 0x1000), ("MS_MOVE", 0x2000), ("MS_REC", 0x4000), ("MS_SILENT", 0x8000), ("MS_POSIXACL", 0x10000), ("MS_UNBINDABLE", 0x20000), ("MS_PRIVATE", 0x40000), ("MS_SLAVE", 0x80000), ("MS_SHARED", 0x100000), ("MS_RELATIME", 0x200000), ("MS_KERNMOUNT", 0x400000), ("MS_I_VERSION", 0x800000), ("MS_STRICTATIME", 0x1000000), ("MS_LAZYTIME", 0x2000000), ("MS_NOSEC", 0x10000000), ("MS_BORN", 0x20000000), ("MS_ACTIVE", 0x40000000), ("MS_NOUSER", 0x80000000)],
+    values: &[("MS_RDONLY", 0x1), ("MS_NOSUID", 0x2), ("MS_NODEV", 0x4), ("MS_NOEXEC", 0x8), ("MS_SYNCHRONOUS", 0x10), ("MS_REMOUNT", 0x20), ("MS_MANDLOCK", 0x40), ("MS_DIRSYNC", 0x80), ("MS_NOSYMFOLLOW", 0x100), ("MS_NOATIME", 0x400), ("MS_NODIRATIME", 0x800), ("MS_BIND", 0x1000), ("MS_MOVE", 0x2000), ("MS_REC", 0x4000), ("MS_SILENT", 0x8000), ("MS_POSIXACL", 0x10000), ("MS_UNBINDABLE", 0x20000), ("MS_PRIVATE", 0x40000), ("MS_SLAVE", 0x80000), ("MS_SHARED", 0x100000), ("MS_RELATIME", 0x200000), ("MS_KERNMOUNT", 0x400000), ("MS_I_VERSION", 0x800000), ("MS_STRICTATIME", 0x1000000), ("MS_LAZYTIME", 0x2000000), ("MS_SUBMOUNT", 0x4000000), ("MS_NOREMOTELOCK", 0x8000000), ("MS_NOSEC", 0x10000000), ("MS_BORN", 0x20000000), ("MS_ACTIVE", 0x40000000), ("MS_NOUSER", 0x80000000)],
 };
 
 /// `umount_flags`
 #[rustfmt::skip]
 pub static UMOUNT_FLAGS: FlagTable = FlagTable {
-    name: "umount_flags", unknown: "MNT_???", mask: 0x0,
+    name: "umount_flags", unknown: "MNT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("MNT_FORCE", 0x1), ("MNT_DETACH", 0x2), ("MNT_EXPIRE", 0x4), ("UMOUNT_NOFOLLOW", 0x8)],
 };
@@ -1110,7 +1166,7 @@ pub static UMOUNT_FLAGS: FlagTable = FlagTable {
 /// `open_tree_flags`
 #[rustfmt::skip]
 pub static OPEN_TREE_FLAGS: FlagTable = FlagTable {
-    name: "open_tree_flags", unknown: "OPEN_TREE_???", mask: 0x0,
+    name: "open_tree_flags", unknown: "OPEN_TREE_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("OPEN_TREE_CLONE", 0x1), ("OPEN_TREE_CLOEXEC", 0x80000), ("AT_SYMLINK_NOFOLLOW", 0x100), ("AT_NO_AUTOMOUNT", 0x800), ("AT_EMPTY_PATH", 0x1000), ("AT_RECURSIVE", 0x8000)],
 };
@@ -1118,7 +1174,7 @@ pub static OPEN_TREE_FLAGS: FlagTable = FlagTable {
 /// `move_mount_flags`
 #[rustfmt::skip]
 pub static MOVE_MOUNT_FLAGS: FlagTable = FlagTable {
-    name: "move_mount_flags", unknown: "MOVE_MOUNT_???", mask: 0x0,
+    name: "move_mount_flags", unknown: "MOVE_MOUNT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("MOVE_MOUNT_F_SYMLINKS", 0x1), ("MOVE_MOUNT_F_AUTOMOUNTS", 0x2), ("MOVE_MOUNT_F_EMPTY_PATH", 0x4), ("MOVE_MOUNT_T_SYMLINKS", 0x10), ("MOVE_MOUNT_T_AUTOMOUNTS", 0x20), ("MOVE_MOUNT_T_EMPTY_PATH", 0x40), ("MOVE_MOUNT_SET_GROUP", 0x100), ("MOVE_MOUNT_BENEATH", 0x200)],
 };
@@ -1126,7 +1182,7 @@ pub static MOVE_MOUNT_FLAGS: FlagTable = FlagTable {
 /// `fsopen_flags`
 #[rustfmt::skip]
 pub static FSOPEN_FLAGS: FlagTable = FlagTable {
-    name: "fsopen_flags", unknown: "FSOPEN_???", mask: 0x0,
+    name: "fsopen_flags", unknown: "FSOPEN_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("FSOPEN_CLOEXEC", 0x1)],
 };
@@ -1134,7 +1190,7 @@ pub static FSOPEN_FLAGS: FlagTable = FlagTable {
 /// `fsmount_flags`
 #[rustfmt::skip]
 pub static FSMOUNT_FLAGS: FlagTable = FlagTable {
-    name: "fsmount_flags", unknown: "FSMOUNT_???", mask: 0x0,
+    name: "fsmount_flags", unknown: "FSMOUNT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("FSMOUNT_CLOEXEC", 0x1)],
 };
@@ -1142,7 +1198,7 @@ pub static FSMOUNT_FLAGS: FlagTable = FlagTable {
 /// `fspick_flags`
 #[rustfmt::skip]
 pub static FSPICK_FLAGS: FlagTable = FlagTable {
-    name: "fspick_flags", unknown: "FSPICK_???", mask: 0x0,
+    name: "fspick_flags", unknown: "FSPICK_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("FSPICK_CLOEXEC", 0x1), ("FSPICK_SYMLINK_NOFOLLOW", 0x2), ("FSPICK_NO_AUTOMOUNT", 0x4), ("FSPICK_EMPTY_PATH", 0x8)],
 };
@@ -1150,7 +1206,7 @@ pub static FSPICK_FLAGS: FlagTable = FlagTable {
 /// `fsconfig_cmds`
 #[rustfmt::skip]
 pub static FSCONFIG_CMDS: FlagTable = FlagTable {
-    name: "fsconfig_cmds", unknown: "FSCONFIG_???", mask: 0x0,
+    name: "fsconfig_cmds", unknown: "FSCONFIG_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("FSCONFIG_SET_FLAG", 0x0), ("FSCONFIG_SET_STRING", 0x1), ("FSCONFIG_SET_BINARY", 0x2), ("FSCONFIG_SET_PATH", 0x3), ("FSCONFIG_SET_PATH_EMPTY", 0x4), ("FSCONFIG_SET_FD", 0x5), ("FSCONFIG_CMD_CREATE", 0x6), ("FSCONFIG_CMD_RECONFIGURE", 0x7), ("FSCONFIG_CMD_CREATE_EXCL", 0x8)],
 };
@@ -1158,15 +1214,23 @@ pub static FSCONFIG_CMDS: FlagTable = FlagTable {
 /// `mount_attrs`
 #[rustfmt::skip]
 pub static MOUNT_ATTRS: FlagTable = FlagTable {
-    name: "mount_attrs", unknown: "MOUNT_ATTR_???", mask: 0x70,
-    choices: &[("MOUNT_ATTR_RELATIME", 0x0), ("MOUNT_ATTR_NOATIME", 0x10), ("MOUNT_ATTR_STRICTATIME", 0x20)],
-    values: &[("MOUNT_ATTR_RDONLY", 0x1), ("MOUNT_ATTR_NOSUID", 0x2), ("MOUNT_ATTR_NODEV", 0x4), ("MOUNT_ATTR_NOEXEC", 0x8), ("MOUNT_ATTR_NODIRATIME", 0x80), ("MOUNT_ATTR_IDMAP", 0x100000), ("MOUNT_ATTR_NOSYMFOLLOW", 0x200000)],
+    name: "mount_attrs", unknown: "MOUNT_ATTR_???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("MOUNT_ATTR_RDONLY", 0x1), ("MOUNT_ATTR_NOSUID", 0x2), ("MOUNT_ATTR_NODEV", 0x4), ("MOUNT_ATTR_NOEXEC", 0x8), ("MOUNT_ATTR_NOATIME", 0x10), ("MOUNT_ATTR_STRICTATIME", 0x20), ("MOUNT_ATTR_NODIRATIME", 0x80), ("MOUNT_ATTR_IDMAP", 0x100000), ("MOUNT_ATTR_NOSYMFOLLOW", 0x200000)],
+};
+
+/// `mount_propagation`
+#[rustfmt::skip]
+pub static MOUNT_PROPAGATION: FlagTable = FlagTable {
+    name: "mount_propagation", unknown: "MS_???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("MS_UNBINDABLE", 0x20000), ("MS_PRIVATE", 0x40000), ("MS_SLAVE", 0x80000), ("MS_SHARED", 0x100000)],
 };
 
 /// `getrandom_flags`
 #[rustfmt::skip]
 pub static GETRANDOM_FLAGS: FlagTable = FlagTable {
-    name: "getrandom_flags", unknown: "GRND_???", mask: 0x0,
+    name: "getrandom_flags", unknown: "GRND_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("GRND_NONBLOCK", 0x1), ("GRND_RANDOM", 0x2), ("GRND_INSECURE", 0x4)],
 };
@@ -1174,7 +1238,7 @@ pub static GETRANDOM_FLAGS: FlagTable = FlagTable {
 /// `bpf_cmds`
 #[rustfmt::skip]
 pub static BPF_CMDS: FlagTable = FlagTable {
-    name: "bpf_cmds", unknown: "BPF_???", mask: 0x0,
+    name: "bpf_cmds", unknown: "BPF_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("BPF_MAP_CREATE", 0x0), ("BPF_MAP_LOOKUP_ELEM", 0x1), ("BPF_MAP_UPDATE_ELEM", 0x2), ("BPF_MAP_DELETE_ELEM", 0x3), ("BPF_MAP_GET_NEXT_KEY", 0x4), ("BPF_PROG_LOAD", 0x5), ("BPF_OBJ_PIN", 0x6), ("BPF_OBJ_GET", 0x7), ("BPF_PROG_ATTACH", 0x8), ("BPF_PROG_DETACH", 0x9), ("BPF_PROG_TEST_RUN", 0xa), ("BPF_PROG_GET_NEXT_ID", 0xb), ("BPF_MAP_GET_NEXT_ID", 0xc), ("BPF_PROG_GET_FD_BY_ID", 0xd), ("BPF_MAP_GET_FD_BY_ID", 0xe), ("BPF_OBJ_GET_INFO_BY_FD", 0xf), ("BPF_PROG_QUERY", 0x10), ("BPF_RAW_TRACEPOINT_OPEN", 0x11), ("BPF_BTF_LOAD", 0x12), ("BPF_BTF_GET_FD_BY_ID", 0x13), ("BPF_TASK_FD_QUERY", 0x14), ("BPF_MAP_LOOKUP_AND_DELETE_ELEM", 0x15), ("BPF_MAP_FREEZE", 0x16), ("BPF_BTF_GET_NEXT_ID", 0x17), ("BPF_MAP_LOOKUP_BATCH", 0x18), ("BPF_MAP_LOOKUP_AND_DELETE_BATCH", 0x19), ("BPF_MAP_UPDATE_BATCH", 0x1a), ("BPF_MAP_DELETE_BATCH", 0x1b), ("BPF_LINK_CREATE", 0x1c), ("BPF_LINK_UPDATE", 0x1d), ("BPF_LINK_GET_FD_BY_ID", 0x1e), ("BPF_LINK_GET_NEXT_ID", 0x1f), ("BPF_ENABLE_STATS", 0x20), ("BPF_ITER_CREATE", 0x21), ("BPF_LINK_DETACH", 0x22), ("BPF_PROG_BIND_MAP", 0x23), ("BPF_TOKEN_CREATE", 0x24)],
 };
@@ -1182,7 +1246,7 @@ pub static BPF_CMDS: FlagTable = FlagTable {
 /// `io_uring_setup_flags`
 #[rustfmt::skip]
 pub static IO_URING_SETUP_FLAGS: FlagTable = FlagTable {
-    name: "io_uring_setup_flags", unknown: "IORING_SETUP_???", mask: 0x0,
+    name: "io_uring_setup_flags", unknown: "IORING_SETUP_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("IORING_SETUP_IOPOLL", 0x1), ("IORING_SETUP_SQPOLL", 0x2), ("IORING_SETUP_SQ_AFF", 0x4), ("IORING_SETUP_CQSIZE", 0x8), ("IORING_SETUP_CLAMP", 0x10), ("IORING_SETUP_ATTACH_WQ", 0x20), ("IORING_SETUP_R_DISABLED", 0x40), ("IORING_SETUP_SUBMIT_ALL", 0x80), ("IORING_SETUP_COOP_TASKRUN", 0x100), ("IORING_SETUP_TASKRUN_FLAG", 0x200), ("IORING_SETUP_SQE128", 0x400), ("IORING_SETUP_CQE32", 0x800), ("IORING_SETUP_SINGLE_ISSUER", 0x1000), ("IORING_SETUP_DEFER_TASKRUN", 0x2000), ("IORING_SETUP_NO_MMAP", 0x4000), ("IORING_SETUP_REGISTERED_FD_ONLY", 0x8000), ("IORING_SETUP_NO_SQARRAY", 0x10000)],
 };
@@ -1190,7 +1254,7 @@ pub static IO_URING_SETUP_FLAGS: FlagTable = FlagTable {
 /// `io_uring_enter_flags`
 #[rustfmt::skip]
 pub static IO_URING_ENTER_FLAGS: FlagTable = FlagTable {
-    name: "io_uring_enter_flags", unknown: "IORING_ENTER_???", mask: 0x0,
+    name: "io_uring_enter_flags", unknown: "IORING_ENTER_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("IORING_ENTER_GETEVENTS", 0x1), ("IORING_ENTER_SQ_WAKEUP", 0x2), ("IORING_ENTER_SQ_WAIT", 0x4), ("IORING_ENTER_EXT_ARG", 0x8), ("IORING_ENTER_REGISTERED_RING", 0x10)],
 };
@@ -1198,7 +1262,7 @@ pub static IO_URING_ENTER_FLAGS: FlagTable = FlagTable {
 /// `io_uring_register_ops`
 #[rustfmt::skip]
 pub static IO_URING_REGISTER_OPS: FlagTable = FlagTable {
-    name: "io_uring_register_ops", unknown: "IORING_REGISTER_???", mask: 0x0,
+    name: "io_uring_register_ops", unknown: "IORING_REGISTER_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("IORING_REGISTER_BUFFERS", 0x0), ("IORING_UNREGISTER_BUFFERS", 0x1), ("IORING_REGISTER_FILES", 0x2), ("IORING_UNREGISTER_FILES", 0x3), ("IORING_REGISTER_EVENTFD", 0x4), ("IORING_UNREGISTER_EVENTFD", 0x5), ("IORING_REGISTER_FILES_UPDATE", 0x6), ("IORING_REGISTER_EVENTFD_ASYNC", 0x7), ("IORING_REGISTER_PROBE", 0x8), ("IORING_REGISTER_PERSONALITY", 0x9), ("IORING_UNREGISTER_PERSONALITY", 0xa), ("IORING_REGISTER_RESTRICTIONS", 0xb), ("IORING_REGISTER_ENABLE_RINGS", 0xc), ("IORING_REGISTER_FILES2", 0xd), ("IORING_REGISTER_FILES_UPDATE2", 0xe), ("IORING_REGISTER_BUFFERS2", 0xf), ("IORING_REGISTER_BUFFERS_UPDATE", 0x10), ("IORING_REGISTER_IOWQ_AFF", 0x11), ("IORING_UNREGISTER_IOWQ_AFF", 0x12), ("IORING_REGISTER_IOWQ_MAX_WORKERS", 0x13), ("IORING_REGISTER_RING_FDS", 0x14), ("IORING_UNREGISTER_RING_FDS", 0x15), ("IORING_REGISTER_PBUF_RING", 0x16), ("IORING_UNREGISTER_PBUF_RING", 0x17), ("IORING_REGISTER_SYNC_CANCEL", 0x18), ("IORING_REGISTER_FILE_ALLOC_RANGE", 0x19)],
 };
@@ -1206,7 +1270,7 @@ pub static IO_URING_REGISTER_OPS: FlagTable = FlagTable {
 /// `io_uring_features`
 #[rustfmt::skip]
 pub static IO_URING_FEATURES: FlagTable = FlagTable {
-    name: "io_uring_features", unknown: "IORING_FEAT_???", mask: 0x0,
+    name: "io_uring_features", unknown: "IORING_FEAT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("IORING_FEAT_SINGLE_MMAP", 0x1), ("IORING_FEAT_NODROP", 0x2), ("IORING_FEAT_SUBMIT_STABLE", 0x4), ("IORING_FEAT_RW_CUR_POS", 0x8), ("IORING_FEAT_CUR_PERSONALITY", 0x10), ("IORING_FEAT_FAST_POLL", 0x20), ("IORING_FEAT_POLL_32BITS", 0x40), ("IORING_FEAT_SQPOLL_NONFIXED", 0x80), ("IORING_FEAT_EXT_ARG", 0x100), ("IORING_FEAT_NATIVE_WORKERS", 0x200), ("IORING_FEAT_RSRC_TAGS", 0x400), ("IORING_FEAT_CQE_SKIP", 0x800), ("IORING_FEAT_LINKED_FILE", 0x1000), ("IORING_FEAT_REG_REG_RING", 0x2000)],
 };
@@ -1214,7 +1278,7 @@ pub static IO_URING_FEATURES: FlagTable = FlagTable {
 /// `perf_open_flags`
 #[rustfmt::skip]
 pub static PERF_OPEN_FLAGS: FlagTable = FlagTable {
-    name: "perf_open_flags", unknown: "PERF_FLAG_???", mask: 0x0,
+    name: "perf_open_flags", unknown: "PERF_FLAG_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("PERF_FLAG_FD_NO_GROUP", 0x1), ("PERF_FLAG_FD_OUTPUT", 0x2), ("PERF_FLAG_PID_CGROUP", 0x4), ("PERF_FLAG_FD_CLOEXEC", 0x8)],
 };
@@ -1222,7 +1286,7 @@ pub static PERF_OPEN_FLAGS: FlagTable = FlagTable {
 /// `reboot_magic1`
 #[rustfmt::skip]
 pub static REBOOT_MAGIC1: FlagTable = FlagTable {
-    name: "reboot_magic1", unknown: "LINUX_REBOOT_MAGIC_???", mask: 0x0,
+    name: "reboot_magic1", unknown: "LINUX_REBOOT_MAGIC_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("LINUX_REBOOT_MAGIC1", 0xfee1dead)],
 };
@@ -1230,7 +1294,7 @@ pub static REBOOT_MAGIC1: FlagTable = FlagTable {
 /// `reboot_magic2`
 #[rustfmt::skip]
 pub static REBOOT_MAGIC2: FlagTable = FlagTable {
-    name: "reboot_magic2", unknown: "LINUX_REBOOT_MAGIC_???", mask: 0x0,
+    name: "reboot_magic2", unknown: "LINUX_REBOOT_MAGIC_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("LINUX_REBOOT_MAGIC2", 0x28121969), ("LINUX_REBOOT_MAGIC2A", 0x5121996), ("LINUX_REBOOT_MAGIC2B", 0x16041998), ("LINUX_REBOOT_MAGIC2C", 0x20112000)],
 };
@@ -1238,7 +1302,7 @@ pub static REBOOT_MAGIC2: FlagTable = FlagTable {
 /// `reboot_cmds`
 #[rustfmt::skip]
 pub static REBOOT_CMDS: FlagTable = FlagTable {
-    name: "reboot_cmds", unknown: "LINUX_REBOOT_CMD_???", mask: 0x0,
+    name: "reboot_cmds", unknown: "LINUX_REBOOT_CMD_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("LINUX_REBOOT_CMD_CAD_OFF", 0x0), ("LINUX_REBOOT_CMD_RESTART", 0x1234567), ("LINUX_REBOOT_CMD_HALT", 0xcdef0123), ("LINUX_REBOOT_CMD_CAD_ON", 0x89abcdef), ("LINUX_REBOOT_CMD_POWER_OFF", 0x4321fedc), ("LINUX_REBOOT_CMD_RESTART2", 0xa1b2c3d4), ("LINUX_REBOOT_CMD_SW_SUSPEND", 0xd000fce2), ("LINUX_REBOOT_CMD_KEXEC", 0x45584543)],
 };
@@ -1246,7 +1310,7 @@ pub static REBOOT_CMDS: FlagTable = FlagTable {
 /// `swap_flags`
 #[rustfmt::skip]
 pub static SWAP_FLAGS: FlagTable = FlagTable {
-    name: "swap_flags", unknown: "SWAP_FLAG_???", mask: 0x0,
+    name: "swap_flags", unknown: "SWAP_FLAG_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SWAP_FLAG_PREFER", 0x8000), ("SWAP_FLAG_DISCARD", 0x10000), ("SWAP_FLAG_DISCARD_ONCE", 0x20000), ("SWAP_FLAG_DISCARD_PAGES", 0x40000)],
 };
@@ -1254,7 +1318,7 @@ pub static SWAP_FLAGS: FlagTable = FlagTable {
 /// `module_init_flags`
 #[rustfmt::skip]
 pub static MODULE_INIT_FLAGS: FlagTable = FlagTable {
-    name: "module_init_flags", unknown: "MODULE_INIT_???", mask: 0x0,
+    name: "module_init_flags", unknown: "MODULE_INIT_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("MODULE_INIT_IGNORE_MODVERSIONS", 0x1), ("MODULE_INIT_IGNORE_VERMAGIC", 0x2), ("MODULE_INIT_COMPRESSED_FILE", 0x4)],
 };
@@ -1262,7 +1326,7 @@ pub static MODULE_INIT_FLAGS: FlagTable = FlagTable {
 /// `delete_module_flags`
 #[rustfmt::skip]
 pub static DELETE_MODULE_FLAGS: FlagTable = FlagTable {
-    name: "delete_module_flags", unknown: "O_???", mask: 0x0,
+    name: "delete_module_flags", unknown: "O_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("O_NONBLOCK", 0x800), ("O_EXCL", 0x80), ("O_TRUNC", 0x200)],
 };
@@ -1270,7 +1334,7 @@ pub static DELETE_MODULE_FLAGS: FlagTable = FlagTable {
 /// `syslog_actions`
 #[rustfmt::skip]
 pub static SYSLOG_ACTIONS: FlagTable = FlagTable {
-    name: "syslog_actions", unknown: "SYSLOG_ACTION_???", mask: 0x0,
+    name: "syslog_actions", unknown: "SYSLOG_ACTION_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SYSLOG_ACTION_CLOSE", 0x0), ("SYSLOG_ACTION_OPEN", 0x1), ("SYSLOG_ACTION_READ", 0x2), ("SYSLOG_ACTION_READ_ALL", 0x3), ("SYSLOG_ACTION_READ_CLEAR", 0x4), ("SYSLOG_ACTION_CLEAR", 0x5), ("SYSLOG_ACTION_CONSOLE_OFF", 0x6), ("SYSLOG_ACTION_CONSOLE_ON", 0x7), ("SYSLOG_ACTION_CONSOLE_LEVEL", 0x8), ("SYSLOG_ACTION_SIZE_UNREAD", 0x9), ("SYSLOG_ACTION_SIZE_BUFFER", 0xa)],
 };
@@ -1278,7 +1342,7 @@ pub static SYSLOG_ACTIONS: FlagTable = FlagTable {
 /// `ioctl_requests`
 #[rustfmt::skip]
 pub static IOCTL_REQUESTS: FlagTable = FlagTable {
-    name: "ioctl_requests", unknown: "???", mask: 0x0,
+    name: "ioctl_requests", unknown: "???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("TCGETS", 0x5401), ("TCSETS", 0x5402), ("TCSETSW", 0x5403), ("TCSETSF", 0x5404), ("TCGETA", 0x5405), ("TCSETA", 0x5406), ("TCSETAW", 0x5407), ("TCSETAF", 0x5408), ("TCSBRK", 0x5409), ("TCXONC", 0x540a), ("TCFLSH", 0x540b), ("TIOCEXCL", 0x540c), ("TIOCNXCL", 0x540d), ("TIOCSCTTY", 0x540e), ("TIOCGPGRP", 0x540f), ("TIOCSPGRP", 0x5410), ("TIOCOUTQ", 0x5411), ("TIOCSTI", 0x5412), ("TIOCGWINSZ", 0x5413), ("TIOCSWINSZ", 0x5414), ("TIOCMGET", 0x5415), ("TIOCMBIS", 0x5416), ("TIOCMBIC", 0x5417), ("TIOCMSET", 0x5418), ("TIOCGSOFTCAR", 0x5419), ("TIOCSSOFTCAR", 0x541a), ("FIONREAD", 0x541b), ("TIOCLINUX", 0x541c), ("TIOCCONS", 0x541d), ("TIOCGSERIAL", 0x541e), ("TIOCSSERIAL", 0x541f), ("TIOCPKT", 0x5420), ("FIONBIO", 0x5421), ("TIOCNOTTY", 0x5422), ("TIOCSETD", 0x5423), ("TIOCGETD", 0x5424), ("TCSBRKP", 0x5425), ("TIOCSBRK", 0x5427), ("TIOCCBRK", 0x5428), ("TIOCGSID", 0x5429), ("TCGETS2", 0x802c542a), ("TCSETS2", 0x402c542b), ("TCSETSW2", 0x402c542c), ("TCSETSF2", 0x402c542d), ("TIOCGRS485", 0x542e), ("TIOCSRS485", 0x542f), ("TIOCGPTN", 0x80045430), ("TIOCSPTLCK", 0x40045431), ("TIOCGDEV", 0x80045432), ("TIOCSIG", 0x40045436), ("TIOCVHANGUP", 0x5437), ("TIOCGPKT", 0x80045438), ("TIOCGPTLCK", 0x80045439), ("TIOCGEXCL", 0x80045440), ("TIOCGPTPEER", 0x5441), ("FIONCLEX", 0x5450), ("FIOCLEX", 0x5451), ("FIOASYNC", 0x5452), ("TIOCGICOUNT", 0x545d), ("FIOQSIZE", 0x5460), ("SIOCADDRT", 0x890b), ("SIOCDELRT", 0x890c), ("SIOCRTMSG", 0x890d), ("SIOCGIFNAME", 0x8910), ("SIOCSIFLINK", 0x8911), ("SIOCGIFCONF", 0x8912), ("SIOCGIFFLAGS", 0x8913), ("SIOCSIFFLAGS", 0x8914), ("SIOCGIFADDR", 0x8915), ("SIOCSIFADDR", 0x8916), ("SIOCGIFDSTADDR", 0x8917), ("SIOCSIFDSTADDR", 0x8918), ("SIOCGIFBRDADDR", 0x8919), ("SIOCSIFBRDADDR", 0x891a), ("SIOCGIFNETMASK", 0x891b), ("SIOCSIFNETMASK", 0x891c), ("SIOCGIFMETRIC", 0x891d), ("SIOCSIFMETRIC", 0x891e), ("SIOCGIFMEM", 0x891f), ("SIOCSIFMEM", 0x8920), ("SIOCGIFMTU", 0x8921), ("SIOCSIFMTU", 0x8922), ("SIOCSIFNAME", 0x8923), ("SIOCSIFHWADDR", 0x8924), ("SIOCGIFENCAP", 0x8925), ("SIOCSIFENCAP", 0x8926), ("SIOCGIFHWADDR", 0x8927), ("SIOCGIFSLAVE", 0x8929), ("SIOCSIFSLAVE", 0x8930), ("SIOCADDMULTI", 0x8931), ("SIOCDELMULTI", 0x8932), ("SIOCGIFINDEX", 0x8933), ("SIOCSIFPFLAGS", 0x8934), ("SIOCGIFPFLAGS", 0x8935), ("SIOCDIFADDR", 0x8936), ("SIOCSIFHWBROADCAST", 0x8937), ("SIOCGIFCOUNT", 0x8938), ("SIOCGIFBR", 0x8940), ("SIOCSIFBR", 0x8941), ("SIOCGIFTXQLEN", 0x8942), ("SIOCSIFTXQLEN", 0x8943), ("SIOCETHTOOL", 0x8946), ("SIOCGMIIPHY", 0x8947), ("SIOCGMIIREG", 0x8948), ("SIOCSMIIREG", 0x8949), ("SIOCATMARK", 0x8905), ("SIOCGPGRP", 0x8904), ("SIOCSPGRP", 0x8902), ("FIBMAP", 0x1), ("FIGETBSZ", 0x2), ("FIFREEZE", 0xc0045877), ("FITHAW", 0xc0045878), ("FITRIM", 0xc0185879), ("FICLONE", 0x40049409), ("FICLONERANGE", 0x4020940d), ("FIDEDUPERANGE", 0xc0189436), ("FS_IOC_GETFLAGS", 0x80086601), ("FS_IOC_SETFLAGS", 0x40086602), ("FS_IOC_GETVERSION", 0x80087601), ("FS_IOC_SETVERSION", 0x40087602), ("FS_IOC_FIEMAP", 0xc020660b), ("FS_IOC_FSGETXATTR", 0x801c581f), ("FS_IOC_FSSETXATTR", 0x401c5820), ("FS_IOC_GETFSLABEL", 0x81009431), ("FS_IOC_SETFSLABEL", 0x41009432), ("BLKROSET", 0x125d), ("BLKROGET", 0x125e), ("BLKRRPART", 0x125f), ("BLKGETSIZE", 0x1260), ("BLKFLSBUF", 0x1261), ("BLKRASET", 0x1262), ("BLKRAGET", 0x1263), ("BLKSSZGET", 0x1268), ("BLKBSZGET", 0x80081270), ("BLKBSZSET", 0x40081271), ("BLKGETSIZE64", 0x80081272), ("BLKDISCARD", 0x1277), ("BLKIOMIN", 0x1278), ("BLKIOOPT", 0x1279), ("BLKALIGNOFF", 0x127a), ("BLKPBSZGET", 0x127b), ("BLKDISCARDZEROES", 0x127c), ("BLKSECDISCARD", 0x127d), ("BLKROTATIONAL", 0x127e), ("BLKZEROOUT", 0x127f), ("UFFDIO_API", 0xc018aa3f), ("UFFDIO_REGISTER", 0xc020aa00), ("UFFDIO_UNREGISTER", 0x8010aa01), ("UFFDIO_WAKE", 0x8010aa02), ("UFFDIO_COPY", 0xc028aa03), ("UFFDIO_ZEROPAGE", 0xc020aa04), ("UFFDIO_WRITEPROTECT", 0xc018aa06), ("UFFDIO_CONTINUE", 0xc020aa07), ("PERF_EVENT_IOC_ENABLE", 0x2400), ("PERF_EVENT_IOC_DISABLE", 0x2401), ("PERF_EVENT_IOC_REFRESH", 0x2402), ("PERF_EVENT_IOC_RESET", 0x2403), ("PERF_EVENT_IOC_PERIOD", 0x40082404), ("PERF_EVENT_IOC_SET_OUTPUT", 0x2405), ("PERF_EVENT_IOC_SET_FILTER", 0x40082406), ("PERF_EVENT_IOC_ID", 0x80082407), ("PERF_EVENT_IOC_SET_BPF", 0x40042408), ("RNDGETENTCNT", 0x80045200), ("RNDADDTOENTCNT", 0x40045201), ("RNDADDENTROPY", 0x40085203), ("RNDZAPENTCNT", 0x5204), ("RNDCLEARPOOL", 0x5206), ("NS_GET_USERNS", 0xb701), ("NS_GET_PARENT", 0xb702), ("NS_GET_NSTYPE", 0xb703), ("NS_GET_OWNER_UID", 0xb704), ("KDGETMODE", 0x4b3b), ("KDSETMODE", 0x4b3a), ("KDGKBTYPE", 0x4b33), ("KDGKBMODE", 0x4b44), ("KDSKBMODE", 0x4b45), ("VT_GETMODE", 0x5601), ("VT_SETMODE", 0x5602), ("VT_GETSTATE", 0x5603), ("VT_ACTIVATE", 0x5606), ("VT_WAITACTIVE", 0x5607), ("SECCOMP_IOCTL_NOTIF_RECV", 0xc0502100), ("SECCOMP_IOCTL_NOTIF_SEND", 0xc0182101), ("SECCOMP_IOCTL_NOTIF_ID_VALID", 0x40082102), ("SECCOMP_IOCTL_NOTIF_ADDFD", 0x40182103), ("LOOP_SET_FD", 0x4c00), ("LOOP_CLR_FD", 0x4c01), ("LOOP_SET_STATUS64", 0x4c04), ("LOOP_GET_STATUS64", 0x4c05), ("LOOP_CTL_GET_FREE", 0x4c82), ("LOOP_CONFIGURE", 0x4c0a), ("TUNSETIFF", 0x400454ca), ("KVM_GET_API_VERSION", 0xae00), ("KVM_CREATE_VM", 0xae01), ("KVM_CHECK_EXTENSION", 0xae03), ("KVM_GET_VCPU_MMAP_SIZE", 0xae04), ("KVM_CREATE_VCPU", 0xae41), ("KVM_RUN", 0xae80), ("PIDFD_GET_INFO", 0xc048ff0b), ("PAGEMAP_SCAN", 0xc0606610)],
 };
@@ -1286,15 +1350,135 @@ pub static IOCTL_REQUESTS: FlagTable = FlagTable {
 /// `termios_iflags`
 #[rustfmt::skip]
 pub static TERMIOS_IFLAGS: FlagTable = FlagTable {
-    name: "termios_iflags", unknown: "I???", mask: 0x0,
+    name: "termios_iflags", unknown: "???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("IGNBRK", 0x1), ("BRKINT", 0x2), ("IGNPAR", 0x4), ("PARMRK", 0x8), ("INPCK", 0x10), ("ISTRIP", 0x20), ("INLCR", 0x40), ("IGNCR", 0x80), ("ICRNL", 0x100), ("IUCLC", 0x200), ("IXON", 0x400), ("IXANY", 0x800), ("IXOFF", 0x1000), ("IMAXBEL", 0x2000), ("IUTF8", 0x4000)],
+};
+
+/// `fs_flags`
+#[rustfmt::skip]
+pub static FS_FLAGS: FlagTable = FlagTable {
+    name: "fs_flags", unknown: "FS_???_FL", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("FS_SECRM_FL", 0x1), ("FS_UNRM_FL", 0x2), ("FS_COMPR_FL", 0x4), ("FS_SYNC_FL", 0x8), ("FS_IMMUTABLE_FL", 0x10), ("FS_APPEND_FL", 0x20), ("FS_NODUMP_FL", 0x40), ("FS_NOATIME_FL", 0x80), ("FS_DIRTY_FL", 0x100), ("FS_COMPRBLK_FL", 0x200), ("FS_NOCOMP_FL", 0x400), ("FS_ENCRYPT_FL", 0x800), ("FS_INDEX_FL", 0x1000), ("FS_IMAGIC_FL", 0x2000), ("FS_JOURNAL_DATA_FL", 0x4000), ("FS_NOTAIL_FL", 0x8000), ("FS_DIRSYNC_FL", 0x10000), ("FS_TOPDIR_FL", 0x20000), ("FS_HUGE_FILE_FL", 0x40000), ("FS_EXTENT_FL", 0x80000), ("FS_VERITY_FL", 0x100000), ("FS_EA_INODE_FL", 0x200000), ("FS_EOFBLOCKS_FL", 0x400000), ("FS_NOCOW_FL", 0x800000), ("FS_DAX_FL", 0x2000000), ("FS_INLINE_DATA_FL", 0x10000000), ("FS_PROJINHERIT_FL", 0x20000000), ("FS_CASEFOLD_FL", 0x40000000), ("FS_RESERVED_FL", 0x80000000)],
+};
+
+/// `tcflush`
+#[rustfmt::skip]
+pub static TCFLUSH: FlagTable = FlagTable {
+    name: "tcflush", unknown: "TC???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("TCIFLUSH", 0x0), ("TCOFLUSH", 0x1), ("TCIOFLUSH", 0x2)],
+};
+
+/// `tcflow`
+#[rustfmt::skip]
+pub static TCFLOW: FlagTable = FlagTable {
+    name: "tcflow", unknown: "TC???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("TCOOFF", 0x0), ("TCOON", 0x1), ("TCIOFF", 0x2), ("TCION", 0x3)],
+};
+
+/// `termios_iflag`
+#[rustfmt::skip]
+pub static TERMIOS_IFLAG: FlagTable = FlagTable {
+    name: "termios_iflag", unknown: "I???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("IGNBRK", 0x1), ("BRKINT", 0x2), ("IGNPAR", 0x4), ("PARMRK", 0x8), ("INPCK", 0x10), ("ISTRIP", 0x20), ("INLCR", 0x40), ("IGNCR", 0x80), ("ICRNL", 0x100), ("IUCLC", 0x200), ("IXON", 0x400), ("IXANY", 0x800), ("IXOFF", 0x1000), ("IMAXBEL", 0x2000), ("IUTF8", 0x4000)],
+};
+
+/// `termios_oflag`
+#[rustfmt::skip]
+pub static TERMIOS_OFLAG: FlagTable = FlagTable {
+    name: "termios_oflag", unknown: "O???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("OPOST", 0x1), ("OLCUC", 0x2), ("ONLCR", 0x4), ("OCRNL", 0x8), ("ONOCR", 0x10), ("ONLRET", 0x20), ("OFILL", 0x40), ("OFDEL", 0x80)],
+};
+
+/// `termios_nl`
+#[rustfmt::skip]
+pub static TERMIOS_NL: FlagTable = FlagTable {
+    name: "termios_nl", unknown: "NL?", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("NL0", 0x0), ("NL1", 0x100)],
+};
+
+/// `termios_cr`
+#[rustfmt::skip]
+pub static TERMIOS_CR: FlagTable = FlagTable {
+    name: "termios_cr", unknown: "CR?", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("CR0", 0x0), ("CR1", 0x200), ("CR2", 0x400), ("CR3", 0x600)],
+};
+
+/// `termios_tab`
+#[rustfmt::skip]
+pub static TERMIOS_TAB: FlagTable = FlagTable {
+    name: "termios_tab", unknown: "TAB?", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("TAB0", 0x0), ("TAB1", 0x800), ("TAB2", 0x1000), ("TAB3", 0x1800)],
+};
+
+/// `termios_bs`
+#[rustfmt::skip]
+pub static TERMIOS_BS: FlagTable = FlagTable {
+    name: "termios_bs", unknown: "BS?", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("BS0", 0x0), ("BS1", 0x2000)],
+};
+
+/// `termios_vt`
+#[rustfmt::skip]
+pub static TERMIOS_VT: FlagTable = FlagTable {
+    name: "termios_vt", unknown: "VT?", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("VT0", 0x0), ("VT1", 0x4000)],
+};
+
+/// `termios_ff`
+#[rustfmt::skip]
+pub static TERMIOS_FF: FlagTable = FlagTable {
+    name: "termios_ff", unknown: "FF?", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("FF0", 0x0), ("FF1", 0x8000)],
+};
+
+/// `termios_baud`
+#[rustfmt::skip]
+pub static TERMIOS_BAUD: FlagTable = FlagTable {
+    name: "termios_baud", unknown: "B???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("B0", 0x0), ("B50", 0x1), ("B75", 0x2), ("B110", 0x3), ("B134", 0x4), ("B150", 0x5), ("B200", 0x6), ("B300", 0x7), ("B600", 0x8), ("B1200", 0x9), ("B1800", 0xa), ("B2400", 0xb), ("B4800", 0xc), ("B9600", 0xd), ("B19200", 0xe), ("B38400", 0xf), ("BOTHER", 0x1000), ("B57600", 0x1001), ("B115200", 0x1002), ("B230400", 0x1003), ("B460800", 0x1004), ("B500000", 0x1005), ("B576000", 0x1006), ("B921600", 0x1007), ("B1000000", 0x1008), ("B1152000", 0x1009), ("B1500000", 0x100a), ("B2000000", 0x100b), ("B2500000", 0x100c), ("B3000000", 0x100d), ("B3500000", 0x100e), ("B4000000", 0x100f)],
+};
+
+/// `termios_cs`
+#[rustfmt::skip]
+pub static TERMIOS_CS: FlagTable = FlagTable {
+    name: "termios_cs", unknown: "CS?", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("CS5", 0x0), ("CS6", 0x10), ("CS7", 0x20), ("CS8", 0x30)],
+};
+
+/// `termios_cflag`
+#[rustfmt::skip]
+pub static TERMIOS_CFLAG: FlagTable = FlagTable {
+    name: "termios_cflag", unknown: "C???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("CSTOPB", 0x40), ("CREAD", 0x80), ("PARENB", 0x100), ("PARODD", 0x200), ("HUPCL", 0x400), ("CLOCAL", 0x800), ("CMSPAR", 0x40000000), ("CRTSCTS", 0x80000000)],
+};
+
+/// `termios_lflag`
+#[rustfmt::skip]
+pub static TERMIOS_LFLAG: FlagTable = FlagTable {
+    name: "termios_lflag", unknown: "L???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("ISIG", 0x1), ("ICANON", 0x2), ("XCASE", 0x4), ("ECHO", 0x8), ("ECHOE", 0x10), ("ECHOK", 0x20), ("ECHONL", 0x40), ("NOFLSH", 0x80), ("IEXTEN", 0x8000), ("ECHOCTL", 0x200), ("ECHOPRT", 0x400), ("ECHOKE", 0x800), ("FLUSHO", 0x1000), ("PENDIN", 0x4000), ("TOSTOP", 0x100), ("EXTPROC", 0x10000)],
 };
 
 /// `clock_ids`
 #[rustfmt::skip]
 pub static CLOCK_IDS: FlagTable = FlagTable {
-    name: "clock_ids", unknown: "CLOCK_???", mask: 0x0,
+    name: "clock_ids", unknown: "CLOCK_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("CLOCK_REALTIME", 0x0), ("CLOCK_MONOTONIC", 0x1), ("CLOCK_PROCESS_CPUTIME_ID", 0x2), ("CLOCK_THREAD_CPUTIME_ID", 0x3), ("CLOCK_MONOTONIC_RAW", 0x4), ("CLOCK_REALTIME_COARSE", 0x5), ("CLOCK_MONOTONIC_COARSE", 0x6), ("CLOCK_BOOTTIME", 0x7), ("CLOCK_REALTIME_ALARM", 0x8), ("CLOCK_BOOTTIME_ALARM", 0x9), ("CLOCK_SGI_CYCLE", 0xa), ("CLOCK_TAI", 0xb)],
 };
@@ -1302,7 +1486,7 @@ pub static CLOCK_IDS: FlagTable = FlagTable {
 /// `timer_flags`
 #[rustfmt::skip]
 pub static TIMER_FLAGS: FlagTable = FlagTable {
-    name: "timer_flags", unknown: "TIMER_???", mask: 0x0,
+    name: "timer_flags", unknown: "TIMER_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("TIMER_ABSTIME", 0x1)],
 };
@@ -1310,7 +1494,7 @@ pub static TIMER_FLAGS: FlagTable = FlagTable {
 /// `timerfd_create_flags`
 #[rustfmt::skip]
 pub static TIMERFD_CREATE_FLAGS: FlagTable = FlagTable {
-    name: "timerfd_create_flags", unknown: "TFD_???", mask: 0x0,
+    name: "timerfd_create_flags", unknown: "TFD_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("TFD_CLOEXEC", 0x80000), ("TFD_NONBLOCK", 0x800)],
 };
@@ -1318,7 +1502,7 @@ pub static TIMERFD_CREATE_FLAGS: FlagTable = FlagTable {
 /// `timerfd_settime_flags`
 #[rustfmt::skip]
 pub static TIMERFD_SETTIME_FLAGS: FlagTable = FlagTable {
-    name: "timerfd_settime_flags", unknown: "TFD_???", mask: 0x0,
+    name: "timerfd_settime_flags", unknown: "TFD_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("TFD_TIMER_ABSTIME", 0x1), ("TFD_TIMER_CANCEL_ON_SET", 0x2)],
 };
@@ -1326,7 +1510,7 @@ pub static TIMERFD_SETTIME_FLAGS: FlagTable = FlagTable {
 /// `itimers`
 #[rustfmt::skip]
 pub static ITIMERS: FlagTable = FlagTable {
-    name: "itimers", unknown: "ITIMER_???", mask: 0x0,
+    name: "itimers", unknown: "ITIMER_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("ITIMER_REAL", 0x0), ("ITIMER_VIRTUAL", 0x1), ("ITIMER_PROF", 0x2)],
 };
@@ -1334,7 +1518,7 @@ pub static ITIMERS: FlagTable = FlagTable {
 /// `adjtimex_modes`
 #[rustfmt::skip]
 pub static ADJTIMEX_MODES: FlagTable = FlagTable {
-    name: "adjtimex_modes", unknown: "ADJ_???", mask: 0x0,
+    name: "adjtimex_modes", unknown: "ADJ_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("ADJ_OFFSET", 0x1), ("ADJ_FREQUENCY", 0x2), ("ADJ_MAXERROR", 0x4), ("ADJ_ESTERROR", 0x8), ("ADJ_STATUS", 0x10), ("ADJ_TIMECONST", 0x20), ("ADJ_TAI", 0x80), ("ADJ_SETOFFSET", 0x100), ("ADJ_MICRO", 0x1000), ("ADJ_NANO", 0x2000), ("ADJ_TICK", 0x4000)],
 };
@@ -1342,7 +1526,7 @@ pub static ADJTIMEX_MODES: FlagTable = FlagTable {
 /// `clock_states`
 #[rustfmt::skip]
 pub static CLOCK_STATES: FlagTable = FlagTable {
-    name: "clock_states", unknown: "TIME_???", mask: 0x0,
+    name: "clock_states", unknown: "TIME_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("TIME_OK", 0x0), ("TIME_INS", 0x1), ("TIME_DEL", 0x2), ("TIME_OOP", 0x3), ("TIME_WAIT", 0x4), ("TIME_ERROR", 0x5)],
 };
@@ -1350,7 +1534,7 @@ pub static CLOCK_STATES: FlagTable = FlagTable {
 /// `sigev_notify`
 #[rustfmt::skip]
 pub static SIGEV_NOTIFY: FlagTable = FlagTable {
-    name: "sigev_notify", unknown: "SIGEV_???", mask: 0x0,
+    name: "sigev_notify", unknown: "SIGEV_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("SIGEV_SIGNAL", 0x0), ("SIGEV_NONE", 0x1), ("SIGEV_THREAD", 0x2), ("SIGEV_THREAD_ID", 0x4)],
 };
@@ -1358,11 +1542,19 @@ pub static SIGEV_NOTIFY: FlagTable = FlagTable {
 /// `utime_nsec`
 #[rustfmt::skip]
 pub static UTIME_NSEC: FlagTable = FlagTable {
-    name: "utime_nsec", unknown: "UTIME_???", mask: 0x0,
+    name: "utime_nsec", unknown: "UTIME_???", mask: 0x0, huge: "",
     choices: &[],
     values: &[("UTIME_NOW", 0x3fffffff), ("UTIME_OMIT", 0x3ffffffe)],
 };
 
+/// `timex_status`
+#[rustfmt::skip]
+pub static TIMEX_STATUS: FlagTable = FlagTable {
+    name: "timex_status", unknown: "STA_???", mask: 0x0, huge: "",
+    choices: &[],
+    values: &[("STA_PLL", 0x1), ("STA_PPSFREQ", 0x2), ("STA_PPSTIME", 0x4), ("STA_FLL", 0x8), ("STA_INS", 0x10), ("STA_DEL", 0x20), ("STA_UNSYNC", 0x40), ("STA_FREQHOLD", 0x80), ("STA_PPSSIGNAL", 0x100), ("STA_PPSJITTER", 0x200), ("STA_PPSWANDER", 0x400), ("STA_PPSERROR", 0x800), ("STA_CLOCKERR", 0x1000), ("STA_NANO", 0x2000), ("STA_MODE", 0x4000), ("STA_CLK", 0x8000)],
+};
+
 /// All tables, by name for the tests and the table's listing.
 #[rustfmt::skip]
-pub static ALL: &[&FlagTable] = &[&OPEN_FLAGS, &OPEN_STATUS_FLAGS, &RESOLVE_FLAGS, &AT_FLAGS, &FACCESSAT_FLAGS, &UNLINKAT_FLAGS, &STATX_FLAGS, &STATX_MASK, &STATX_ATTRIBUTES, &ACCESS_MODES, &SEEK_WHENCE, &FCNTL_CMDS, &FD_FLAGS, &LEASE_TYPES, &SEALS, &RW_HINTS, &NOTIFY_FLAGS, &F_OWNER_TYPES, &FLOCK_OPS, &RENAMEAT2_FLAGS, &FALLOCATE_MODES, &FADVISE_ADVICE, &SYNC_FILE_RANGE_FLAGS, &SPLICE_FLAGS, &RWF_FLAGS, &MEMFD_FLAGS, &CLOSE_RANGE_FLAGS, &EVENTFD_FLAGS, &EPOLL_CREATE_FLAGS, &EPOLL_OPS, &EPOLL_EVENTS, &POLL_EVENTS, &INOTIFY_INIT_FLAGS, &INOTIFY_EVENTS, &XATTR_FLAGS, &FILE_TYPES, &FANOTIFY_INIT_FLAGS, &FANOTIFY_MARK_FLAGS, &FANOTIFY_EVENTS, &NAME_TO_HANDLE_FLAGS, &FS_MAGIC, &STATFS_FLAGS, &FUTEX_OPS, &FUTEX_WAKE_OPS, &FUTEX_WAKE_CMPS, &FUTEX2_FLAGS, &IPC_FLAGS, &SHM_GET_FLAGS, &SHM_AT_FLAGS, &SHM_CTLS, &SEM_CTLS, &MSG_CTLS, &MSG_RCV_FLAGS, &SEM_OP_FLAGS, &IPC_KEYS, &KEYCTL_CMDS, &KEY_SPECS, &PROT, &MMAP_FLAGS, &MREMAP_FLAGS, &MADVISE_ADVICE, &MSYNC_FLAGS, &MLOCKALL_FLAGS, &MLOCK2_FLAGS, &PKEY_RIGHTS, &MEMPOLICY_MODES, &MBIND_FLAGS, &GET_MEMPOLICY_FLAGS, &MEMBARRIER_CMDS, &USERFAULTFD_FLAGS, &SOCKET_FAMILIES, &SOCKET_TYPES, &ACCEPT4_FLAGS, &INET_PROTOCOLS, &NETLINK_PROTOCOLS, &MSG_FLAGS, &SHUTDOWN_HOW, &SOCKET_LEVELS, &SO_OPTIONS, &IP_OPTIONS, &IPV6_OPTIONS, &TCP_OPTIONS, &UDP_OPTIONS, &NETLINK_OPTIONS, &SCM_TYPES, &CLONE_FLAGS, &CLONE3_FLAGS, &UNSHARE_FLAGS, &SETNS_TYPES, &WAIT_OPTIONS, &WAITID_TYPES, &RLIMIT_RESOURCES, &RUSAGE_WHO, &PRIORITY_WHICH, &IOPRIO_WHICH, &IOPRIO_CLASSES, &SCHED_POLICIES, &SCHED_FLAGS, &PERSONALITIES, &PRCTL_OPTIONS, &ARCH_PRCTL_OPTIONS, &DUMPABLE, &PR_CAP_AMBIENT, &PR_SET_MM, &PR_SET_VMA, &PR_TSC, &SECUREBITS, &SECCOMP_MODES, &SECCOMP_OPS, &SECCOMP_FILTER_FLAGS, &SECCOMP_ACTIONS, &CAPABILITIES, &CAP_VERSIONS, &CAP_MASK0, &PTRACE_REQUESTS, &PTRACE_OPTIONS, &NT_TYPES, &PIDFD_OPEN_FLAGS, &PIDFD_SIGNAL_FLAGS, &KCMP_TYPES, &EXECVEAT_FLAGS, &RSEQ_FLAGS, &LANDLOCK_FS, &LANDLOCK_NET, &LANDLOCK_RULESET_FLAGS, &LANDLOCK_RULE_TYPES, &LANDLOCK_RESTRICT_FLAGS, &SIGPROCMASK_HOW, &SA_FLAGS, &SS_FLAGS, &SIGNALFD_FLAGS, &SI_CODES, &SI_CODES_CHILD, &MOUNT_FLAGS, &UMOUNT_FLAGS, &OPEN_TREE_FLAGS, &MOVE_MOUNT_FLAGS, &FSOPEN_FLAGS, &FSMOUNT_FLAGS, &FSPICK_FLAGS, &FSCONFIG_CMDS, &MOUNT_ATTRS, &GETRANDOM_FLAGS, &BPF_CMDS, &IO_URING_SETUP_FLAGS, &IO_URING_ENTER_FLAGS, &IO_URING_REGISTER_OPS, &IO_URING_FEATURES, &PERF_OPEN_FLAGS, &REBOOT_MAGIC1, &REBOOT_MAGIC2, &REBOOT_CMDS, &SWAP_FLAGS, &MODULE_INIT_FLAGS, &DELETE_MODULE_FLAGS, &SYSLOG_ACTIONS, &IOCTL_REQUESTS, &TERMIOS_IFLAGS, &CLOCK_IDS, &TIMER_FLAGS, &TIMERFD_CREATE_FLAGS, &TIMERFD_SETTIME_FLAGS, &ITIMERS, &ADJTIMEX_MODES, &CLOCK_STATES, &SIGEV_NOTIFY, &UTIME_NSEC];
+pub static ALL: &[&FlagTable] = &[&OPEN_FLAGS, &OPEN_STATUS_FLAGS, &RESOLVE_FLAGS, &AT_FLAGS, &FACCESSAT_FLAGS, &UNLINKAT_FLAGS, &STATX_FLAGS, &STATX_MASK, &STATX_ATTRIBUTES, &ACCESS_MODES, &SEEK_WHENCE, &FCNTL_CMDS, &FD_FLAGS, &LEASE_TYPES, &SEALS, &RW_HINTS, &NOTIFY_FLAGS, &F_OWNER_TYPES, &FLOCK_OPS, &RENAMEAT2_FLAGS, &FALLOCATE_MODES, &FADVISE_ADVICE, &SYNC_FILE_RANGE_FLAGS, &SPLICE_FLAGS, &RWF_FLAGS, &MEMFD_FLAGS, &CLOSE_RANGE_FLAGS, &EVENTFD_FLAGS, &EPOLL_CREATE_FLAGS, &EPOLL_OPS, &EPOLL_EVENTS, &POLL_EVENTS, &INOTIFY_INIT_FLAGS, &INOTIFY_EVENTS, &XATTR_FLAGS, &FILE_TYPES, &FANOTIFY_INIT_FLAGS, &FANOTIFY_MARK_FLAGS, &FANOTIFY_EVENTS, &NAME_TO_HANDLE_FLAGS, &FS_MAGIC, &STATFS_FLAGS, &FUTEX_OPS, &FUTEX_WAKE_OPS, &FUTEX_WAKE_CMPS, &FUTEX2_FLAGS, &IPC_FLAGS, &SHM_GET_FLAGS, &SHM_AT_FLAGS, &SHM_CTLS, &SEM_CTLS, &MSG_CTLS, &MSG_RCV_FLAGS, &SEM_OP_FLAGS, &IPC_KEYS, &KEYCTL_CMDS, &KEY_SPECS, &MQ_FLAGS, &PROT, &MMAP_FLAGS, &MREMAP_FLAGS, &MADVISE_ADVICE, &MSYNC_FLAGS, &MLOCKALL_FLAGS, &MLOCK2_FLAGS, &PKEY_RIGHTS, &MEMPOLICY_MODES, &MBIND_FLAGS, &GET_MEMPOLICY_FLAGS, &MEMBARRIER_CMDS, &USERFAULTFD_FLAGS, &MEMBARRIER_FLAGS, &SOCKET_FAMILIES, &SOCKET_TYPES, &ACCEPT4_FLAGS, &INET_PROTOCOLS, &NETLINK_PROTOCOLS, &MSG_FLAGS, &SHUTDOWN_HOW, &SOCKET_LEVELS, &SO_OPTIONS, &IP_OPTIONS, &IPV6_OPTIONS, &TCP_OPTIONS, &UDP_OPTIONS, &NETLINK_OPTIONS, &SCM_TYPES, &ETHERTYPES, &CLONE_FLAGS, &CLONE3_FLAGS, &UNSHARE_FLAGS, &SETNS_TYPES, &WAIT_OPTIONS, &WAITID_TYPES, &RLIMIT_RESOURCES, &RUSAGE_WHO, &PRIORITY_WHICH, &IOPRIO_WHICH, &IOPRIO_CLASSES, &SCHED_POLICIES, &SCHED_FLAGS, &PERSONALITIES, &PRCTL_OPTIONS, &ARCH_PRCTL_OPTIONS, &DUMPABLE, &PR_CAP_AMBIENT, &PR_SET_MM, &PR_SET_VMA, &PR_TSC, &SECUREBITS, &SECCOMP_MODES, &SECCOMP_OPS, &SECCOMP_FILTER_FLAGS, &SECCOMP_ACTIONS, &CAPABILITIES, &CAP_VERSIONS, &PTRACE_REQUESTS, &PTRACE_OPTIONS, &NT_TYPES, &PIDFD_OPEN_FLAGS, &PIDFD_SIGNAL_FLAGS, &KCMP_TYPES, &EXECVEAT_FLAGS, &RSEQ_FLAGS, &LANDLOCK_FS, &LANDLOCK_NET, &LANDLOCK_RULESET_FLAGS, &LANDLOCK_RULE_TYPES, &LANDLOCK_RESTRICT_FLAGS, &PTRACERS, &PR_MCE_KILL, &PR_MCE_POLICY, &PR_SPEC, &PR_SPEC_CTRL, &SIGPROCMASK_HOW, &SA_FLAGS, &SS_FLAGS, &SIGNALFD_FLAGS, &SI_CODES, &SI_CODES_CHILD, &MOUNT_FLAGS, &UMOUNT_FLAGS, &OPEN_TREE_FLAGS, &MOVE_MOUNT_FLAGS, &FSOPEN_FLAGS, &FSMOUNT_FLAGS, &FSPICK_FLAGS, &FSCONFIG_CMDS, &MOUNT_ATTRS, &MOUNT_PROPAGATION, &GETRANDOM_FLAGS, &BPF_CMDS, &IO_URING_SETUP_FLAGS, &IO_URING_ENTER_FLAGS, &IO_URING_REGISTER_OPS, &IO_URING_FEATURES, &PERF_OPEN_FLAGS, &REBOOT_MAGIC1, &REBOOT_MAGIC2, &REBOOT_CMDS, &SWAP_FLAGS, &MODULE_INIT_FLAGS, &DELETE_MODULE_FLAGS, &SYSLOG_ACTIONS, &IOCTL_REQUESTS, &TERMIOS_IFLAGS, &FS_FLAGS, &TCFLUSH, &TCFLOW, &TERMIOS_IFLAG, &TERMIOS_OFLAG, &TERMIOS_NL, &TERMIOS_CR, &TERMIOS_TAB, &TERMIOS_BS, &TERMIOS_VT, &TERMIOS_FF, &TERMIOS_BAUD, &TERMIOS_CS, &TERMIOS_CFLAG, &TERMIOS_LFLAG, &CLOCK_IDS, &TIMER_FLAGS, &TIMERFD_CREATE_FLAGS, &TIMERFD_SETTIME_FLAGS, &ITIMERS, &ADJTIMEX_MODES, &CLOCK_STATES, &SIGEV_NOTIFY, &UTIME_NSEC, &TIMEX_STATUS];

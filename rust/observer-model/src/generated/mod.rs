@@ -12,29 +12,22 @@ pub mod x86_64;
 mod prelude {
     pub use super::{flags, structs};
     pub use crate::fetch::{Cond, Fetch, Len, Shape};
+    pub use crate::meaning::ArgType::*;
+    pub use crate::meaning::{Arg, ArgType, Dir, Field, FlagTable, Ret, Special as K, StructDef, Variant, Variants};
     pub use crate::record::When::{self, Entry, Exit};
-    pub use crate::syscall::ArgType::*;
-    pub use crate::syscall::{Arg, ArgType, Classes, Dir, Field, FlagTable, Ret, Special as K, StructDef, Syscall};
+    pub use crate::syscall::{Classes, Depth, Syscall};
 
-    /// Numbers behind pointers.
-    pub mod fields {
-        use crate::syscall::{ArgType, Field};
-
-        const fn number(width: u8, signed: bool, ty: ArgType) -> Field {
-            Field { name: "", offset: 0, width, count: 1, signed, ty }
-        }
-        pub static I32: Field = number(4, true, ArgType::Long);
-        pub static U32: Field = number(4, false, ArgType::Ulong);
-        pub static I64: Field = number(8, true, ArgType::Long);
-        pub static U64: Field = number(8, false, ArgType::Hex);
+    /// A number behind a pointer.
+    pub const fn number(width: u8, signed: bool, ty: ArgType) -> Field {
+        Field { name: "", offset: 0, width, count: 1, signed, ty }
     }
 
     pub const fn a(name: &'static str, ty: ArgType) -> Arg {
-        Arg { name, ty, cond: Cond::Always }
+        Arg { name, ty, cond: Cond::Always, narrow: false }
     }
 
     pub const fn ac(name: &'static str, ty: ArgType, cond: Cond) -> Arg {
-        Arg { name, ty, cond }
+        Arg { name, ty, cond, narrow: false }
     }
 
     pub const fn f(arg: u8, when: When, shape: Shape) -> Fetch {
@@ -54,9 +47,11 @@ mod prelude {
         ret: Ret,
         fetches: &'static [Fetch],
         classes: Classes,
-        fully_decoded: bool,
+        depth: Depth,
         shown: &'static [u8],
+        variants: Option<&'static Variants>,
     ) -> Option<Syscall> {
-        Some(Syscall { nr, name, args, ret, fetches, classes, fully_decoded, shown })
+        let fully_decoded = matches!(depth, Depth::Full);
+        Some(Syscall { nr, name, args, ret, fetches, classes, fully_decoded, depth, shown, variants })
     }
 }

@@ -56,13 +56,28 @@ pub static TIMEZONE: StructDef = StructDef {
 /// `struct timex`
 #[rustfmt::skip]
 pub static TIMEX: StructDef = StructDef {
-    name: "timex", size: 208, abridged: true, stable: false,
+    name: "timex", size: 208, abridged: false, stable: false,
     fields: &[
         Field { name: "modes", offset: 0, width: 4, count: 1, signed: false, ty: Flags(&flags::ADJTIMEX_MODES) },
         Field { name: "offset", offset: 8, width: 8, count: 1, signed: true, ty: Long },
         Field { name: "freq", offset: 16, width: 8, count: 1, signed: true, ty: Long },
         Field { name: "maxerror", offset: 24, width: 8, count: 1, signed: true, ty: Long },
         Field { name: "esterror", offset: 32, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "status", offset: 40, width: 4, count: 1, signed: true, ty: Flags(&flags::TIMEX_STATUS) },
+        Field { name: "constant", offset: 48, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "precision", offset: 56, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "tolerance", offset: 64, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "time", offset: 72, width: 0, count: 1, signed: false, ty: Struct(&TIMEVAL, Dir::In) },
+        Field { name: "tick", offset: 88, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "ppsfreq", offset: 96, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "jitter", offset: 104, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "shift", offset: 112, width: 4, count: 1, signed: true, ty: Long },
+        Field { name: "stabil", offset: 120, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "jitcnt", offset: 128, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "calcnt", offset: 136, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "errcnt", offset: 144, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "stbcnt", offset: 152, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "tai", offset: 160, width: 4, count: 1, signed: true, ty: Long },
     ],
 };
 
@@ -262,6 +277,19 @@ pub static FLOCK: StructDef = StructDef {
     ],
 };
 
+/// `struct flock_owned`
+#[rustfmt::skip]
+pub static FLOCK_OWNED: StructDef = StructDef {
+    name: "flock_owned", size: 32, abridged: false, stable: false,
+    fields: &[
+        Field { name: "l_type", offset: 0, width: 2, count: 1, signed: true, ty: Enum(&flags::LEASE_TYPES) },
+        Field { name: "l_whence", offset: 2, width: 2, count: 1, signed: true, ty: Enum(&flags::SEEK_WHENCE) },
+        Field { name: "l_start", offset: 8, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "l_len", offset: 16, width: 8, count: 1, signed: true, ty: Long },
+        Field { name: "l_pid", offset: 24, width: 4, count: 1, signed: true, ty: Long },
+    ],
+};
+
 /// `struct f_owner_ex`
 #[rustfmt::skip]
 pub static F_OWNER_EX: StructDef = StructDef {
@@ -361,7 +389,7 @@ pub static CLONE_ARGS: StructDef = StructDef {
 pub static MQ_ATTR: StructDef = StructDef {
     name: "mq_attr", size: 64, abridged: false, stable: true,
     fields: &[
-        Field { name: "mq_flags", offset: 0, width: 8, count: 1, signed: false, ty: Flags(&flags::OPEN_FLAGS) },
+        Field { name: "mq_flags", offset: 0, width: 8, count: 1, signed: false, ty: Flags(&flags::MQ_FLAGS) },
         Field { name: "mq_maxmsg", offset: 8, width: 8, count: 1, signed: true, ty: Long },
         Field { name: "mq_msgsize", offset: 16, width: 8, count: 1, signed: true, ty: Long },
         Field { name: "mq_curmsgs", offset: 24, width: 8, count: 1, signed: true, ty: Long },
@@ -391,22 +419,10 @@ pub static WINSIZE: StructDef = StructDef {
     ],
 };
 
-/// `struct termios`
-#[rustfmt::skip]
-pub static TERMIOS: StructDef = StructDef {
-    name: "termios", size: 36, abridged: true, stable: false,
-    fields: &[
-        Field { name: "c_iflag", offset: 0, width: 4, count: 1, signed: false, ty: Hex },
-        Field { name: "c_oflag", offset: 4, width: 4, count: 1, signed: false, ty: Hex },
-        Field { name: "c_cflag", offset: 8, width: 4, count: 1, signed: false, ty: Hex },
-        Field { name: "c_lflag", offset: 12, width: 4, count: 1, signed: false, ty: Hex },
-    ],
-};
-
 /// `struct io_uring_params`
 #[rustfmt::skip]
 pub static IO_URING_PARAMS: StructDef = StructDef {
-    name: "io_uring_params", size: 120, abridged: true, stable: true,
+    name: "io_uring_params", size: 120, abridged: false, stable: true,
     fields: &[
         Field { name: "flags", offset: 8, width: 4, count: 1, signed: false, ty: Flags(&flags::IO_URING_SETUP_FLAGS) },
         Field { name: "sq_thread_cpu", offset: 12, width: 4, count: 1, signed: false, ty: Ulong },
@@ -414,6 +430,38 @@ pub static IO_URING_PARAMS: StructDef = StructDef {
         Field { name: "sq_entries", offset: 0, width: 4, count: 1, signed: false, ty: Ulong },
         Field { name: "cq_entries", offset: 4, width: 4, count: 1, signed: false, ty: Ulong },
         Field { name: "features", offset: 20, width: 4, count: 1, signed: false, ty: Flags(&flags::IO_URING_FEATURES) },
+        Field { name: "sq_off", offset: 40, width: 0, count: 1, signed: false, ty: Struct(&IO_SQRING_OFFSETS, Dir::In) },
+        Field { name: "cq_off", offset: 80, width: 0, count: 1, signed: false, ty: Struct(&IO_CQRING_OFFSETS, Dir::In) },
+    ],
+};
+
+/// `struct io_sqring_offsets`
+#[rustfmt::skip]
+pub static IO_SQRING_OFFSETS: StructDef = StructDef {
+    name: "io_sqring_offsets", size: 40, abridged: false, stable: false,
+    fields: &[
+        Field { name: "head", offset: 0, width: 4, count: 1, signed: false, ty: Ulong },
+        Field { name: "tail", offset: 4, width: 4, count: 1, signed: false, ty: Ulong },
+        Field { name: "ring_mask", offset: 8, width: 4, count: 1, signed: false, ty: Ulong },
+        Field { name: "ring_entries", offset: 12, width: 4, count: 1, signed: false, ty: Ulong },
+        Field { name: "flags", offset: 16, width: 4, count: 1, signed: false, ty: Ulong },
+        Field { name: "dropped", offset: 20, width: 4, count: 1, signed: false, ty: Ulong },
+        Field { name: "array", offset: 24, width: 4, count: 1, signed: false, ty: Ulong },
+    ],
+};
+
+/// `struct io_cqring_offsets`
+#[rustfmt::skip]
+pub static IO_CQRING_OFFSETS: StructDef = StructDef {
+    name: "io_cqring_offsets", size: 40, abridged: false, stable: false,
+    fields: &[
+        Field { name: "head", offset: 0, width: 4, count: 1, signed: false, ty: Ulong },
+        Field { name: "tail", offset: 4, width: 4, count: 1, signed: false, ty: Ulong },
+        Field { name: "ring_mask", offset: 8, width: 4, count: 1, signed: false, ty: Ulong },
+        Field { name: "ring_entries", offset: 12, width: 4, count: 1, signed: false, ty: Ulong },
+        Field { name: "overflow", offset: 16, width: 4, count: 1, signed: false, ty: Ulong },
+        Field { name: "cqes", offset: 20, width: 4, count: 1, signed: false, ty: Ulong },
+        Field { name: "flags", offset: 24, width: 4, count: 1, signed: false, ty: Ulong },
     ],
 };
 
@@ -433,6 +481,16 @@ pub static LANDLOCK_PATH_BENEATH_ATTR: StructDef = StructDef {
     fields: &[
         Field { name: "allowed_access", offset: 0, width: 8, count: 1, signed: false, ty: Flags(&flags::LANDLOCK_FS) },
         Field { name: "parent_fd", offset: 8, width: 4, count: 1, signed: true, ty: Fd },
+    ],
+};
+
+/// `struct landlock_net_port_attr`
+#[rustfmt::skip]
+pub static LANDLOCK_NET_PORT_ATTR: StructDef = StructDef {
+    name: "landlock_net_port_attr", size: 16, abridged: false, stable: true,
+    fields: &[
+        Field { name: "allowed_access", offset: 0, width: 8, count: 1, signed: false, ty: Flags(&flags::LANDLOCK_NET) },
+        Field { name: "port", offset: 8, width: 8, count: 1, signed: false, ty: Ulong },
     ],
 };
 
@@ -489,7 +547,7 @@ pub static MOUNT_ATTR: StructDef = StructDef {
     fields: &[
         Field { name: "attr_set", offset: 0, width: 8, count: 1, signed: false, ty: Flags(&flags::MOUNT_ATTRS) },
         Field { name: "attr_clr", offset: 8, width: 8, count: 1, signed: false, ty: Flags(&flags::MOUNT_ATTRS) },
-        Field { name: "propagation", offset: 16, width: 8, count: 1, signed: false, ty: Flags(&flags::MOUNT_FLAGS) },
+        Field { name: "propagation", offset: 16, width: 8, count: 1, signed: false, ty: Flags(&flags::MOUNT_PROPAGATION) },
         Field { name: "userns_fd", offset: 24, width: 8, count: 1, signed: false, ty: Ulong },
     ],
 };
@@ -570,5 +628,76 @@ pub static IO_EVENT: StructDef = StructDef {
         Field { name: "obj", offset: 8, width: 8, count: 1, signed: false, ty: Address },
         Field { name: "res", offset: 16, width: 8, count: 1, signed: true, ty: Long },
         Field { name: "res2", offset: 24, width: 8, count: 1, signed: true, ty: Long },
+    ],
+};
+
+/// `struct ifreq_index`
+#[rustfmt::skip]
+pub static IFREQ_INDEX: StructDef = StructDef {
+    name: "ifreq_index", size: 40, abridged: false, stable: false,
+    fields: &[
+        Field { name: "ifr_name", offset: 0, width: 1, count: 16, signed: false, ty: Text },
+        Field { name: "ifr_ifindex", offset: 16, width: 4, count: 1, signed: true, ty: Long },
+    ],
+};
+
+/// `struct ifreq_flags`
+#[rustfmt::skip]
+pub static IFREQ_FLAGS: StructDef = StructDef {
+    name: "ifreq_flags", size: 40, abridged: false, stable: false,
+    fields: &[
+        Field { name: "ifr_name", offset: 0, width: 1, count: 16, signed: false, ty: Text },
+        Field { name: "ifr_flags", offset: 16, width: 2, count: 1, signed: false, ty: Hex },
+    ],
+};
+
+/// `struct ifreq_mtu`
+#[rustfmt::skip]
+pub static IFREQ_MTU: StructDef = StructDef {
+    name: "ifreq_mtu", size: 40, abridged: false, stable: false,
+    fields: &[
+        Field { name: "ifr_name", offset: 0, width: 1, count: 16, signed: false, ty: Text },
+        Field { name: "ifr_mtu", offset: 16, width: 4, count: 1, signed: true, ty: Long },
+    ],
+};
+
+/// `struct uffdio_api`
+#[rustfmt::skip]
+pub static UFFDIO_API: StructDef = StructDef {
+    name: "uffdio_api", size: 24, abridged: false, stable: false,
+    fields: &[
+        Field { name: "api", offset: 0, width: 8, count: 1, signed: false, ty: Hex },
+        Field { name: "features", offset: 8, width: 8, count: 1, signed: false, ty: Hex },
+        Field { name: "ioctls", offset: 16, width: 8, count: 1, signed: false, ty: Hex },
+    ],
+};
+
+/// `struct shmid_ds`
+#[rustfmt::skip]
+pub static SHMID_DS: StructDef = StructDef {
+    name: "shmid_ds", size: 112, abridged: false, stable: false,
+    fields: &[
+        Field { name: "shm_perm", offset: 0, width: 0, count: 1, signed: false, ty: Struct(&IPC_PERM, Dir::In) },
+        Field { name: "shm_segsz", offset: 48, width: 8, count: 1, signed: false, ty: Ulong },
+        Field { name: "shm_cpid", offset: 80, width: 4, count: 1, signed: true, ty: Long },
+        Field { name: "shm_lpid", offset: 84, width: 4, count: 1, signed: true, ty: Long },
+        Field { name: "shm_nattch", offset: 88, width: 8, count: 1, signed: false, ty: Ulong },
+        Field { name: "shm_atime", offset: 56, width: 8, count: 1, signed: false, ty: Ulong },
+        Field { name: "shm_dtime", offset: 64, width: 8, count: 1, signed: false, ty: Ulong },
+        Field { name: "shm_ctime", offset: 72, width: 8, count: 1, signed: false, ty: Ulong },
+    ],
+};
+
+/// `struct ipc_perm`
+#[rustfmt::skip]
+pub static IPC_PERM: StructDef = StructDef {
+    name: "ipc_perm", size: 48, abridged: false, stable: false,
+    fields: &[
+        Field { name: "uid", offset: 4, width: 4, count: 1, signed: false, ty: Uid },
+        Field { name: "gid", offset: 8, width: 4, count: 1, signed: false, ty: Gid },
+        Field { name: "mode", offset: 20, width: 4, count: 1, signed: false, ty: Octal },
+        Field { name: "key", offset: 0, width: 4, count: 1, signed: true, ty: Long },
+        Field { name: "cuid", offset: 12, width: 4, count: 1, signed: false, ty: Uid },
+        Field { name: "cgid", offset: 16, width: 4, count: 1, signed: false, ty: Gid },
     ],
 };
