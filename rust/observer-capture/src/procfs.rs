@@ -40,6 +40,14 @@ fn add_ids(pid: Tid, to: &mut Map<String, Value>) {
     }
 }
 
+/// Process and parent process of a thread, from the `Tgid:` and `PPid:` lines of /proc/tid/status.
+#[must_use]
+pub fn family(tid: Tid) -> Option<(Tid, Tid)> {
+    let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    let number = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).and_then(|n| n.trim().parse().ok());
+    Some((number("Tgid:")?, number("PPid:")?))
+}
+
 /// Executable, argv, directory and ids of a process, as keys of a `process` line.
 #[must_use]
 pub fn describe(pid: Tid) -> Map<String, Value> {

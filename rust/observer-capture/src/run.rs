@@ -97,7 +97,7 @@ fn exec_error(report: &mut File) -> Option<io::Error> {
 fn declare_foreign(recorder: &Recorder, count: u64, now: u64) {
     let loss = json!({
         "type": "loss", "what": "calls", "count": count, "at_ns": now,
-        "reason": "made through another ABI (int 0x80 or x32), which is not recorded",
+        "reason": "made through the 32-bit entry (int 0x80), which is not recorded",
     });
     recorder.push_line(loss.to_string().into_bytes(), Severity::Warning);
 }

@@ -241,6 +241,13 @@ pub fn kill(pid: Tid, signal: i32) -> io::Result<()> {
     check(unsafe { libc::kill(pid, signal) }.into()).map(drop)
 }
 
+/// True when a terminal's stop key would reach this process: it belongs to the terminal's foreground group.
+#[must_use]
+pub fn in_foreground() -> bool {
+    // SAFETY: plain calls; a descriptor that is no terminal gives -1.
+    unsafe { libc::tcgetpgrp(libc::STDERR_FILENO) == libc::getpgrp() || libc::tcgetpgrp(libc::STDIN_FILENO) == libc::getpgrp() }
+}
+
 /// Stops this process as the terminal's stop key would have.
 pub fn stop_self() {
     // SAFETY: plain call.

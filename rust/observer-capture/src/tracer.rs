@@ -26,7 +26,7 @@ pub struct Outcome {
     pub exit_code: Option<i32>,
     /// Signal, when one killed it.
     pub signal: Option<i32>,
-    /// Calls of another ABI (int 0x80, x32) that were not recorded.
+    /// Calls through the 32-bit entry (int 0x80), which were not recorded.
     pub foreign_calls: u64,
 }
 
@@ -223,7 +223,7 @@ impl<'a> Tracer<'a> {
             return self.go_on(tid, 0);
         }
         let _ = sys::listen(tid);
-        if tid == self.root && signal != libc::SIGSTOP {
+        if tid == self.root && signal != libc::SIGSTOP && sys::in_foreground() {
             sys::stop_self(); // so that the shell gets its terminal back
         }
     }
@@ -232,6 +232,9 @@ impl<'a> Tracer<'a> {
         let Some(child) = sys::event_message(parent).ok().and_then(|m| Tid::try_from(m).ok()) else {
             return self.go_on(parent, 0);
         };
+        if self.tasks.contains_key(&child) {
+            return self.go_on(parent, 0); // adopted meanwhile
+        }
         let (how, clone_flags) = self.clone_facts(parent, how);
         let (pid, grandparent, own) = self.tasks.get(&parent).map_or((parent, 0, false), |t| (t.pid, t.parent, t.own_affinity));
         let thread = clone_flags & CLONE_THREAD != 0;
@@ -309,6 +312,7 @@ impl<'a> Tracer<'a> {
     fn ended(&mut self, tid: Tid, exit_code: Option<i32>, signal: Option<i32>, core: bool) {
         self.abandon(tid);
         self.pinning.remove(tid);
+        self.adopt_early();
         let Some(task) = self.tasks.remove(&tid) else { return };
         if task.pid != tid {
             self.thread_line(tid, task.pid, "thread_exit");
@@ -329,6 +333,18 @@ impl<'a> Tracer<'a> {
             crate::forward::Forwarding::forget();
             self.outcome.exit_code = exit_code;
             self.outcome.signal = signal;
+        }
+    }
+
+    /// A thread died, perhaps before it could tell of its child: children that wait for their parent's word wait no longer.
+    fn adopt_early(&mut self) {
+        for child in std::mem::take(&mut self.early) {
+            let (pid, parent) = procfs::family(child).unwrap_or((child, 0));
+            self.pinning.add(child);
+            self.tasks.insert(child, Task::new(pid, parent));
+            let what = if pid == child { "start" } else { "thread_start" };
+            self.line(child, what, json!({"how": "unknown"}), false);
+            self.go_on(child, 0);
         }
     }
 
