@@ -75,9 +75,17 @@ impl SegmentReader {
     /// Opens a segment and checks its header against the recording.
     pub fn open(dir: &Path, number: u32, trace_id: &[u8; 16]) -> Result<Self, RecordingError> {
         let path = path_of(dir, number);
-        let file = File::open(&path).map_err(RecordingError::io(format!("open {}", path.display())))?;
         let mut header = [0u8; SEGMENT_HEADER as usize];
         let malformed = |why: &str| RecordingError::Malformed(format!("segment {number:06}: {why}"));
+        // Neither follow a link out of the recording nor wait for the writer of a pipe that stands in its place.
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(&path)
+            .map_err(RecordingError::io(format!("open {}", path.display())))?;
+        if !file.metadata().is_ok_and(|m| m.is_file()) {
+            return Err(malformed("not a plain file"));
+        }
         file.read_exact_at(&mut header, 0).map_err(|_| malformed("shorter than its header"))?;
         if &header[0..8] != MAGIC {
             return Err(malformed("not a segment of a recording"));

@@ -89,6 +89,19 @@ fn missing_and_shortened_segments_are_found() {
 }
 
 #[test]
+fn a_segment_that_is_a_link_or_no_file_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = made(dir.path(), 50);
+    let segment = path.join("segments/000000.seg");
+    fs::rename(&segment, dir.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("elsewhere"), &segment).unwrap();
+    assert!(verify_recording(&path, None).is_err());
+    fs::remove_file(&segment).unwrap();
+    fs::create_dir(&segment).unwrap();
+    assert!(verify_recording(&path, None).is_err());
+}
+
+#[test]
 fn a_recorder_that_vanished_leaves_what_was_flushed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rec");

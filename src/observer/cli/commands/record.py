@@ -20,10 +20,10 @@ __all__ = ["Record"]
 class Record:
     """Run a command and record every syscall of it and of everything it starts.
 
-    Needs no root: programs of your own are recorded with ptrace and a seccomp filter. The command keeps this
-    terminal, standard input and output; its exit status is returned (128+N when signal N ended it, 127 when it
-    does not exist, 126 when it cannot be executed). What is recorded is sealed as it comes in: after a Ctrl-C or
-    a kill of the recorder the recording opens and verifies.
+    Needs no root: programs of your own are recorded with ptrace; with --only, a seccomp filter lets all other
+    calls run at full speed. The command keeps this terminal, standard input and output; its exit status is
+    returned (128+N when signal N ended it, 127 when it does not exist, 126 when it cannot be executed). What is
+    recorded is sealed as it comes in: after a Ctrl-C or a kill of the recorder the recording opens and verifies.
 
     With WSLMON_LOG_HMAC_KEY or WSLMON_LOG_HMAC_KEY_FILE set the recording is signed; the command does not see them.
 

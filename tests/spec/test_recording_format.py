@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/spec/recording.md is enough to read a recording: this reader was written from it and shares no code with the core."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import zstandard
+
+from observer import _native
+from tests.capture import tracing
+
+SEGMENT = struct.Struct("<8sII16s")
+CHUNK = struct.Struct("<4sBBBBIIQIIQQ")
+
+
+class Bytes:
+    """A position in a payload."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, count: int) -> bytes:
+        part = self.data[self.at : self.at + count]
+        assert len(part) == count
+        self.at += count
+        return part
+
+    def varint(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value
+            shift += 7
+
+    def signed(self) -> int:
+        value = self.varint()
+        return (value >> 1) ^ -(value & 1)
+
+
+def records(payload: bytes, count: int, base_ns: int) -> Iterator[dict[str, object]]:
+    """Decode the rows of one chunk (section 4)."""
+    source, threads, last, now = Bytes(payload), [], {}, base_ns  # type: ignore[var-annotated]
+    thread = (0, 0)
+    for _ in range(count):
+        head = source.take(1)[0]
+        if not head & 1:
+            index = source.varint()
+            if index == len(threads):
+                threads.append((source.varint(), source.varint()))
+            thread = threads[index]
+        row: dict[str, object] = {"tid": thread[0], "pid": thread[1]}
+        if head & 128:
+            now += source.signed()
+            row |= {"start_ns": now, "signo": source.varint(), "code": source.signed()}
+            row |= {"sender_pid": source.varint(), "sender_uid": source.varint()}
+            yield row
+            continue
+        nr = source.varint()
+        now += source.signed()
+        row |= {"nr": nr, "start_ns": now, "duration_ns": source.varint()}
+        row["flags"] = source.varint() if head & 2 else 0
+        size = 0 if head & 8 else source.varint()
+        row["result"] = -size if head & 4 else size
+        args, mask = list(last.get(nr, [0] * 6)), source.take(1)[0]
+        for i in range(6):
+            if mask & 1 << i:
+                args[i] = (args[i] + source.signed()) % 2**64
+        last[nr] = args
+        for _blob in range(source.varint() if head & 16 else 0):
+            source.take(1)
+            source.varint()
+            source.take(source.varint())
+        yield row
+    assert source.at == len(payload)
+
+
+def read_recording(path: Path) -> list[dict[str, object]]:
+    """Read every sealed record of a recording (sections 2, 3 and 6)."""
+    events = [json.loads(line)["event"] for line in (path / "sealed.log").read_bytes().splitlines()]
+    trace_id = next(e["trace_id"] for e in events if e.get("type") == "trace_start")
+    found: list[dict[str, object]] = []
+    for line in (e for e in events if e.get("type") == "chunk"):
+        segment = (path / "segments" / f"{line['segment']:06}.seg").read_bytes()
+        assert SEGMENT.unpack_from(segment) == (b"OBSREC1\n", line["segment"], 0, uuid.UUID(trace_id).bytes)
+        chunk = segment[line["offset"] : line["offset"] + line["length"]]
+        assert hashlib.sha256(chunk).hexdigest() == line["sha256"]
+        magic, version, kind, codec, arch, stored, raw, first, count, reserved, base, last = (
+            CHUNK.unpack_from(chunk)
+        )
+        assert (magic, version, kind, codec, arch, reserved) == (b"OCHK", 1, 1, 1, 1, 0)
+        assert (48 + stored, first, count, raw) == (
+            line["length"],
+            len(found),
+            line["records"],
+            line["raw_bytes"],
+        )
+        payload = zstandard.ZstdDecompressor().decompress(chunk[48:], max_output_size=raw)
+        rows = list(records(payload, count, base))
+        assert max(row["start_ns"] for row in rows) == last  # type: ignore[type-var]
+        found += rows
+    return found
+
+
+def test_the_specification_alone_reads_a_recording(tmp_path: Path) -> None:
+    path = tmp_path / "rec"
+    script = "import os, signal, threading; signal.signal(10, print); os.kill(os.getpid(), 10); "
+    script += "[threading.Thread(target=os.listdir, args=('/etc',)).start() for _ in range(5)]; os.system('ls /etc | wc')"
+    config = tracing.config([sys.executable, "-c", script], path, tmp_path)
+    _native.record_command(json.dumps(config).encode(), None)
+    core = _native.RecordingReader(str(path)).calls(b'{"signals":true}', 0, 1 << 40).splitlines()
+    theirs = [json.loads(line) for line in core]
+    ours = read_recording(path)
+    assert len(ours) == len(theirs) > 500
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine == {key: other[key] for key in mine}
+    assert any("signo" in row for row in ours)
