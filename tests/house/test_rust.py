@@ -21,7 +21,7 @@ LAYERS = [
     {"observer-model"},
     {"observer-evidence"},
     {"observer-recording"},
-    {"observer-capture"},
+    {"observer-capture", "observer-probe"},
     {"observer-py"},
 ]
 BINDING = "observer-py"

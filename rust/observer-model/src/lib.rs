@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Plain structures shared by every room: syscall tables, argument decoding, records. No I/O, no unsafe.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod condition;
 pub mod decode;
 pub mod fetch;
 pub mod generated;

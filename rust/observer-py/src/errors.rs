@@ -7,7 +7,8 @@ use pyo3::types::PyDict;
 use std::path::Path;
 
 /// Every class this crate may raise; [`check`] proves at import that each exists.
-const CLASSES: [&str; 16] = [
+const CLASSES: [&str; 17] = [
+    "CapabilityError",
     "CaptureError",
     "ChainBroken",
     "ChunkMismatch",

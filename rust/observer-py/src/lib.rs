@@ -6,6 +6,7 @@ mod errors;
 mod evidence;
 mod model;
 mod notes;
+mod probe;
 mod recording;
 mod recording_errors;
 
@@ -15,6 +16,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     evidence::register(module)?;
     model::register(module)?;
     notes::register(module)?;
+    probe::register(module)?;
     recording::register(module)?;
     Ok(())
 }

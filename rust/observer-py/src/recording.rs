@@ -11,7 +11,7 @@ use serde_json::{json, Map, Value};
 use std::path::Path;
 use std::sync::Mutex;
 
-fn secret(key: Option<&[u8]>) -> PyResult<Option<SecretKey>> {
+pub fn secret(key: Option<&[u8]>) -> PyResult<Option<SecretKey>> {
     key.map(|bytes| SecretKey::new(bytes.to_vec())).transpose().map_err(|e| recording_error(e.into()))
 }
 

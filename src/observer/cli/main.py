@@ -25,6 +25,7 @@ __all__ = ["COMMANDS", "build_parser", "load_command", "run"]
 # `observer record` must not wait for the reports it does not write.
 COMMANDS: dict[str, str] = {
     "record": "record.Record",
+    "watch": "watch.WatchVerb",
     "show": "show.Show",
     "summary": "summary.Summary",
     "verify": "verify.Verify",
@@ -43,6 +44,7 @@ _EPILOG = """\
 examples:
   observer record -- make test        record a command and everything it starts
   observer show last                  its process tree and syscalls
+  observer watch --container web      what already runs, without stopping it
   observer summary last               what it did, what was risky, and the records that say so
   observer verify last                prove that nothing was changed since
 

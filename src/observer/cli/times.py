@@ -9,7 +9,7 @@ from typing import Final
 
 from observer.errors import UsageError
 
-__all__ = ["parse_moment", "show_moment", "show_span"]
+__all__ = ["parse_moment", "parse_span", "show_moment", "show_span"]
 
 _UNITS_NS: Final = {
     "ns": 1,
@@ -49,6 +49,20 @@ def parse_moment(text: str, *, now_ns: int, start_ns: int | None = None) -> int:
         moment = moment.replace(tzinfo=UTC)
     whole = int(moment.replace(microsecond=0).timestamp())
     return whole * 1_000_000_000 + moment.microsecond * 1000
+
+
+def parse_span(text: str) -> int:
+    """Return a length of time such as `10s` or `1.5m` in ns.
+
+    Raises:
+        UsageError: It is none.
+    """
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        raise UsageError(
+            f"cannot read the length of time {text!r}", hint="a number and one of ns us ms s m h d w"
+        )
+    return _span_ns(match)
 
 
 def _span_ns(match: re.Match[str]) -> int:

@@ -23,7 +23,15 @@ from observer.trace.calls import encode
 from observer.trace.recorder import start_facts
 from observer.trace.store import TraceStore
 
-__all__ = ["RecordedCommand", "RecordingOptions", "caller", "find_executable", "record_command"]
+__all__ = [
+    "Place",
+    "RecordedCommand",
+    "RecordingOptions",
+    "caller",
+    "carry",
+    "find_executable",
+    "record_command",
+]
 
 _DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"  # where a shell looks when PATH is not set
 
@@ -151,7 +159,7 @@ def record_command(argv: Sequence[str], options: RecordingOptions | None = None)
         command=argv,
     )
     config = _config(path, start, (executable, argv), options)
-    with _Place(path, force=options.force):
+    with Place(path, force=options.force):
         if options.path is not None:
             store.register(trace_id, path)
         try:
@@ -168,13 +176,13 @@ def _config(
     path: Path, start: dict[str, Any], command: tuple[str, Sequence[str]], options: RecordingOptions
 ) -> bytes:
     secret = {KEY_VARIABLE, KEY_FILE_VARIABLE} & os.environ.keys()
-    visible = [[_carry(name), _carry(value)] for name, value in os.environ.items() if name not in secret]
+    visible = [[carry(name), carry(value)] for name, value in os.environ.items() if name not in secret]
     return encode(
         {
-            "path": _carry(str(path)),
+            "path": carry(str(path)),
             "start": start,
-            "executable": _carry(command[0]),
-            "argv": [_carry(word) for word in command[1]],
+            "executable": carry(command[0]),
+            "argv": [carry(word) for word in command[1]],
             "env": visible if secret else None,
             "cwd": None,
             "data_bytes": options.data_bytes,
@@ -186,14 +194,14 @@ def _config(
     )
 
 
-def _carry(text: str) -> str:
+def carry(text: str) -> str:
     """Return text that JSON can hold: bytes that are no UTF-8 travel as U+10FF80 … U+10FFFF to the native core."""
     if text.isascii():
         return text
     return "".join(chr(ord(char) + 0x102300) if "\udc80" <= char <= "\udcff" else char for char in text)
 
 
-class _Place:
+class Place:
     """Makes room for a recording, and puts back what was there when none came of it."""
 
     def __init__(self, path: Path, *, force: bool) -> None:

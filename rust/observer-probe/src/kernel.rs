@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Loads the probe, attaches it, and owns its maps. Everything it makes in the kernel hangs on this process's descriptors, so it
+//! is gone when the process is, however that ends.
+
+use crate::abi::{Counters, Loss, LossKey, Plan};
+use crate::config::Config;
+use crate::error::ProbeError;
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
+use aya::programs::{BtfTracePoint, ProgramError};
+use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
+use std::os::fd::{AsRawFd, RawFd};
+
+#[cfg(target_arch = "x86_64")]
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../object/x86_64.bpf.o");
+#[cfg(target_arch = "aarch64")]
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../object/aarch64.bpf.o");
+
+/// The compiled probe, as embedded.
+#[must_use]
+pub fn object() -> &'static [u8] {
+    OBJECT
+}
+
+const MODE_ALL: u32 = 1;
+const MODE_PIDS: u32 = 2;
+const MODE_CGROUPS: u32 = 4;
+
+/// Program and tracepoint. The lives of processes come first, so that nobody is born unseen while the rest attaches.
+const PROGRAMS: [(&str, &str); 7] = [
+    ("on_cgroup", "cgroup_mkdir"),
+    ("on_fork", "sched_process_fork"),
+    ("on_exec", "sched_process_exec"),
+    ("on_end", "sched_process_exit"),
+    ("on_signal", "signal_deliver"),
+    ("on_exit", "sys_exit"),
+    ("on_enter", "sys_enter"),
+];
+/// The tracepoint had another name before Linux 6.3.
+const URING: [&str; 2] = ["io_uring_submit_req", "io_uring_submit_sqe"];
+
+/// The loaded probe.
+pub struct Kernel {
+    ebpf: Ebpf,
+    ring: RingBuf<MapData>,
+    /// The kernel tells us of submissions to io_uring.
+    pub sees_uring: bool,
+}
+
+/// Every source of an error in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut out = error.to_string();
+    let mut next = error.source();
+    while let Some(inner) = next {
+        let text = inner.to_string();
+        if !out.contains(&text) {
+            out.push_str(": ");
+            out.push_str(&text);
+        }
+        next = inner.source();
+    }
+    out
+}
+
+fn raw_os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = next {
+        if let Some(code) = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) {
+            return Some(code);
+        }
+        next = inner.source();
+    }
+    None
+}
+
+fn load_error(error: &(dyn std::error::Error + 'static)) -> ProbeError {
+    let text: String = chain(error).chars().take(600).collect();
+    match raw_os_error(error) {
+        Some(libc::EPERM | libc::EACCES) => ProbeError::Capability {
+            what: "this process may not load eBPF programs".to_owned(),
+            how: "run as root, or give the process CAP_BPF and CAP_PERFMON (kernel 5.8 and later; CAP_SYS_ADMIN before); in a container add both capabilities and a seccomp profile that allows bpf()",
+        },
+        Some(libc::ENOMEM) => ProbeError::Capability {
+            what: "the kernel has no memory for the ring buffer".to_owned(),
+            how: "make it smaller with --buffer, or raise RLIMIT_MEMLOCK on kernels before 5.11",
+        },
+        _ => ProbeError::Load(text),
+    }
+}
+
+/// Kernels before 5.11 count maps against RLIMIT_MEMLOCK; without the right to raise it the load says so itself.
+fn raise_memlock() {
+    let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: `limit` is a valid struct for the duration of the call.
+    unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
+}
+
+fn btf() -> Result<Btf, ProbeError> {
+    if !std::path::Path::new("/sys/kernel/btf/vmlinux").exists() {
+        return Err(ProbeError::Capability {
+            what: "the kernel has no type information (/sys/kernel/btf/vmlinux)".to_owned(),
+            how: "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as those of the distributions since 2020 are; in a container mount /sys",
+        });
+    }
+    Btf::from_sys_fs().map_err(|e| load_error(&e))
+}
+
+fn cpus() -> Result<u32, ProbeError> {
+    let count = aya::util::nr_cpus().map_err(|(what, e)| ProbeError::Load(format!("{what}: {e}")))?;
+    u32::try_from(count).map_err(|_| ProbeError::Load("too many CPUs".to_owned()))
+}
+
+impl Kernel {
+    /// Loads the probe for `config`; nothing is watched yet.
+    pub fn load(config: &Config, plans: &[(u32, Plan)]) -> Result<Kernel, ProbeError> {
+        raise_memlock();
+        let btf = btf()?;
+        let by_pid = !config.pids.is_empty() || !config.namespaces.is_empty() || config.command.is_some();
+        let modes = [(config.all, MODE_ALL), (by_pid, MODE_PIDS), (!config.cgroups.is_empty(), MODE_CGROUPS)];
+        let mode: u32 = modes.iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum();
+        let (own, cpus, wake) = (std::process::id(), cpus()?, (config.ring_bytes / 4).min(512 * 1024));
+        let mut loader = EbpfLoader::new();
+        loader.btf(Some(&btf));
+        loader.override_global("obs_mode", &mode, true);
+        let namespaces = u32::from(!config.namespaces.is_empty());
+        loader.override_global("obs_namespaces", &namespaces, true);
+        loader.override_global("obs_self", &own, true);
+        loader.override_global("obs_string_max", &config.string_bytes, true);
+        loader.override_global("obs_data_max", &config.data_bytes, true);
+        loader.override_global("obs_wake_bytes", &wake, true);
+        loader.map_max_entries("ring", config.ring_bytes);
+        loader.map_max_entries("scratches", cpus);
+        let mut ebpf = loader.load(OBJECT).map_err(|e: EbpfError| load_error(&e))?;
+        fill_plans(&mut ebpf, plans)?;
+        let ring = ebpf.take_map("ring").ok_or_else(|| ProbeError::Load("the object has no ring buffer".to_owned()))?;
+        let ring = RingBuf::try_from(ring).map_err(|e| load_error(&e))?;
+        let mut kernel = Kernel { ebpf, ring, sees_uring: false };
+        for (program, tracepoint) in PROGRAMS {
+            kernel.verify(program, tracepoint, &btf).map_err(|e| load_error(&e))?;
+        }
+        kernel.sees_uring = URING.iter().any(|tracepoint| kernel.verify("on_uring", tracepoint, &btf).is_ok());
+        Ok(kernel)
+    }
+
+    fn program(&mut self, name: &str) -> Result<&mut BtfTracePoint, ProgramError> {
+        let program = self.ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?;
+        program.try_into()
+    }
+
+    fn verify(&mut self, program: &str, tracepoint: &str, btf: &Btf) -> Result<(), ProgramError> {
+        self.program(program)?.load(tracepoint, btf)
+    }
+
+    /// Attaches every program: from here on records come.
+    pub fn attach(&mut self) -> Result<(), ProbeError> {
+        for (name, _) in PROGRAMS {
+            self.program(name).and_then(|p| p.attach().map(drop)).map_err(|e| load_error(&e))?;
+        }
+        if self.sees_uring {
+            self.sees_uring = self.program("on_uring").and_then(|p| p.attach().map(drop)).is_ok();
+        }
+        Ok(())
+    }
+
+    /// Detaches: no record comes after this returns, but some may still lie in the ring buffer.
+    pub fn detach(&mut self) {
+        for (name, _) in PROGRAMS.iter().rev().chain(&[("on_uring", "")]) {
+            if let Ok(program) = self.program(name) {
+                let _ = program.unload();
+            }
+        }
+    }
+
+    fn map<K: aya::Pod, V: aya::Pod>(&mut self, name: &str) -> Result<HashMap<&mut MapData, K, V>, ProbeError> {
+        let map = self.ebpf.map_mut(name).ok_or_else(|| ProbeError::Load(format!("the object has no map {name}")))?;
+        HashMap::try_from(map).map_err(|e| load_error(&e))
+    }
+
+    /// Watches a process; returns false when it was watched already.
+    pub fn add_pid(&mut self, pid: u32) -> Result<bool, ProbeError> {
+        let mut map = self.map::<u32, u32>("pids")?;
+        if map.get(&pid, 0).is_ok() {
+            return Ok(false);
+        }
+        map.insert(pid, 1, 0).map_err(|e| load_error(&e))?;
+        Ok(true)
+    }
+
+    /// Watches who is born in a pid namespace.
+    pub fn add_namespace(&mut self, inode: u32) -> Result<(), ProbeError> {
+        self.map::<u32, u32>("namespaces")?.insert(inode, 1, 0).map_err(|e| load_error(&e))
+    }
+
+    /// Watches a cgroup; returns false when it was watched already.
+    pub fn add_cgroup(&mut self, id: u64) -> Result<bool, ProbeError> {
+        let mut map = self.map::<u64, u32>("cgroups")?;
+        if map.get(&id, 0).is_ok() {
+            return Ok(false);
+        }
+        map.insert(id, 1, 0).map_err(|e| load_error(&e))?;
+        Ok(true)
+    }
+
+    /// Whether any process is still watched by its id.
+    pub fn any_pid(&mut self) -> bool {
+        self.map::<u32, u32>("pids").is_ok_and(|map| map.keys().next().is_some())
+    }
+
+    /// What each CPU has counted so far.
+    pub fn counters(&mut self) -> Result<Vec<Counters>, ProbeError> {
+        let map = self.ebpf.map_mut("counters").ok_or_else(|| ProbeError::Load("the object has no counters".to_owned()))?;
+        let map: PerCpuArray<_, Counters> = PerCpuArray::try_from(map).map_err(|e| load_error(&e))?;
+        Ok(map.get(&0, 0).map_err(|e| load_error(&e))?.iter().copied().collect())
+    }
+
+    /// Losses so far, by cgroup, CPU and kind.
+    pub fn losses(&mut self) -> Result<Vec<(LossKey, Loss)>, ProbeError> {
+        let map = self.map::<LossKey, Loss>("losses")?;
+        Ok(map.iter().flatten().collect())
+    }
+
+    /// Descriptor that becomes readable when much is waiting.
+    pub fn ring_fd(&self) -> RawFd {
+        self.ring.as_raw_fd()
+    }
+
+    /// Hands each waiting message to `take`, at most `limit`; returns how many.
+    pub fn drain(&mut self, limit: usize, mut take: impl FnMut(&[u8])) -> usize {
+        let mut count = 0;
+        while count < limit {
+            let Some(item) = self.ring.next() else { break };
+            take(&item);
+            count += 1;
+        }
+        count
+    }
+}
+
+fn fill_plans(ebpf: &mut Ebpf, plans: &[(u32, Plan)]) -> Result<(), ProbeError> {
+    let map = ebpf.map_mut("plans").ok_or_else(|| ProbeError::Load("the object has no plans".to_owned()))?;
+    let mut map: Array<_, Plan> = Array::try_from(map).map_err(|e| load_error(&e))?;
+    for (nr, plan) in plans {
+        map.set(*nr, plan, 0).map_err(|e| load_error(&e))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Turns the syscall tables' fetch plans into the probe's own table, so that neither knows a call by name.
+
+use crate::abi::{Plan, Step, CALLS_MAX, STEPS_MAX, VALUES_MAX};
+use crate::error::ProbeError;
+use observer_model::{Arch, Classes, Cond, Fetch, Len, Shape, Syscall, When};
+use std::collections::BTreeSet;
+
+/// The architecture this build watches.
+#[cfg(target_arch = "x86_64")]
+pub const ARCH: Arch = Arch::X86_64;
+/// The architecture this build watches.
+#[cfg(target_arch = "aarch64")]
+pub const ARCH: Arch = Arch::Aarch64;
+
+const WANTED: u32 = 1;
+const READ_EARLY: u32 = 2;
+const NO_RETURN: u32 = 4;
+
+/// Calls whose caller's memory is gone when they return.
+const REPLACES_MEMORY: [&str; 2] = ["execve", "execveat"];
+/// Calls that do not return to where they were made.
+const NEVER_RETURNS: [&str; 3] = ["exit", "exit_group", "rt_sigreturn"];
+
+fn length(step: &mut Step, len: Len) {
+    let (code, arg, n) = match len {
+        Len::Const(n) => (1, 0, n),
+        Len::Arg(a) => (2, a, 0),
+        Len::ArgTimes(a, n) => (3, a, n),
+        Len::Result => (4, 0, 0),
+        Len::ResultTimes(n) => (5, 0, n),
+        Len::DerefArg(a) => (6, a, 0),
+        Len::ArgBits(a) => (7, a, 0),
+    };
+    (step.length, step.length_arg, step.n) = (code, arg, n);
+}
+
+fn shape(step: &mut Step, shape: Shape) {
+    step.shape = match shape {
+        Shape::CString => 1,
+        Shape::Data(len) => {
+            length(step, len);
+            2
+        }
+        Shape::Struct(len) => {
+            length(step, len);
+            3
+        }
+        Shape::StringArray => 4,
+        Shape::StringCount => 5,
+        Shape::Iovec(count) => {
+            step.length_arg = count;
+            6
+        }
+        Shape::Msghdr => 7,
+    };
+}
+
+/// The probe's form of one reading; None when its condition has more values than fit.
+fn step(fetch: &Fetch) -> Option<Step> {
+    let mut out = Step {
+        arg: fetch.arg,
+        at_exit: u8::from(fetch.when == When::Exit),
+        on_error: u8::from(fetch.on_error),
+        ..Step::default()
+    };
+    shape(&mut out, fetch.shape);
+    let (code, arg, mask, values) = match fetch.cond {
+        Cond::Always => (0, 0, 0, &[][..]),
+        Cond::In { arg, mask, values } => (1, arg, mask, values),
+        Cond::NotIn { arg, mask, values } => (2, arg, mask, values),
+    };
+    (out.condition, out.condition_arg, out.mask) = (code, arg, mask);
+    out.values_count = u32::try_from(values.len()).ok().filter(|n| *n as usize <= VALUES_MAX)?;
+    out.values[..values.len()].copy_from_slice(values);
+    Some(out)
+}
+
+/// Whether the kernel overwrites what the caller passed in, so that it must be read before.
+fn overwritten(fetches: &[Fetch]) -> bool {
+    let at = |arg: u8, when| fetches.iter().any(|f| f.arg == arg && f.when == when);
+    fetches.iter().any(|f| at(f.arg, When::Entry) && at(f.arg, When::Exit))
+}
+
+/// The plan of one call.
+#[must_use]
+pub fn plan(call: &Syscall, wanted: bool) -> Option<Plan> {
+    let mut out = Plan { flags: u32::from(wanted) * WANTED, ..Plan::default() };
+    if call.fetches.len() > STEPS_MAX {
+        return None;
+    }
+    for (slot, fetch) in out.steps.iter_mut().zip(call.fetches) {
+        *slot = step(fetch)?;
+    }
+    out.steps_count = u32::try_from(call.fetches.len()).ok()?;
+    if overwritten(call.fetches) || REPLACES_MEMORY.contains(&call.name) {
+        out.flags |= READ_EARLY;
+    }
+    if NEVER_RETURNS.contains(&call.name) {
+        out.flags |= NO_RETURN;
+    }
+    Some(out)
+}
+
+/// Numbers of the calls and classes that `words` name; None for all calls.
+pub fn chosen(words: &[String]) -> Result<Option<BTreeSet<u32>>, ProbeError> {
+    let mut numbers = BTreeSet::new();
+    for word in words {
+        let class = Classes::NAMES.into_iter().find(|(name, _)| name == word).map(|(_, class)| class);
+        let named = |call: &&Syscall| call.name == word || class.is_some_and(|c| call.classes.has(c));
+        let before = numbers.len();
+        numbers.extend(observer_model::all(ARCH).filter(named).map(|call| call.nr));
+        if numbers.len() == before && class.is_none() && observer_model::by_name(ARCH, word).is_none() {
+            return Err(ProbeError::Config(format!("'{word}' is neither a system call nor a class of them")));
+        }
+    }
+    Ok((!words.is_empty()).then_some(numbers))
+}
+
+/// Every number with its plan. A number without a call is recorded by its registers, unless calls were chosen.
+pub fn table(words: &[String]) -> Result<Vec<(u32, Plan)>, ProbeError> {
+    let chosen = chosen(words)?;
+    let mut out = Vec::with_capacity(CALLS_MAX);
+    for nr in 0..CALLS_MAX as u32 {
+        let wanted = chosen.as_ref().is_none_or(|set| set.contains(&nr));
+        let made = match observer_model::lookup(ARCH, nr) {
+            Some(call) => plan(call, wanted)
+                .ok_or_else(|| ProbeError::Config(format!("the plan of {} does not fit the probe's table", call.name)))?,
+            None => Plan { flags: u32::from(wanted) * WANTED, ..Plan::default() },
+        };
+        out.push((nr, made));
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_of_both_architectures_fits() {
+        for arch in [Arch::X86_64, Arch::Aarch64] {
+            for call in observer_model::all(arch) {
+                assert!((call.nr as usize) < CALLS_MAX, "{}", call.name);
+                let plan = plan(call, true).unwrap_or_else(|| panic!("{} does not fit", call.name));
+                assert_eq!(plan.steps_count as usize, call.fetches.len());
+            }
+        }
+    }
+
+    #[test]
+    fn chosen_words_are_calls_or_classes() {
+        let only = |words: &[&str]| chosen(&words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>());
+        assert!(only(&[]).unwrap().is_none());
+        let set = only(&["openat", "network"]).unwrap().unwrap();
+        let nr = |name| observer_model::by_name(ARCH, name).unwrap().nr;
+        assert!(set.contains(&nr("openat")) && set.contains(&nr("connect")) && !set.contains(&nr("read")));
+        assert!(matches!(only(&["opennat"]), Err(ProbeError::Config(_))));
+    }
+
+    #[test]
+    fn what_the_kernel_overwrites_is_read_before() {
+        let flags = |name| plan(observer_model::by_name(ARCH, name).unwrap(), true).unwrap().flags;
+        assert_eq!(flags("openat"), WANTED);
+        assert_eq!(flags("execve"), WANTED | READ_EARLY);
+        assert_eq!(flags("getsockopt"), WANTED | READ_EARLY);
+        assert_eq!(flags("exit_group"), WANTED | NO_RETURN);
+    }
+}
