@@ -164,12 +164,25 @@ def record_command(argv: Sequence[str], options: RecordingOptions | None = None)
             store.register(trace_id, path)
         try:
             report = json.loads(_native.record_command(config, key))
+        except (CommandNotFound, CommandNotExecutable) as error:
+            shutil.rmtree(path, ignore_errors=True)  # it holds the refused exec and nothing else
+            error.hint = _why_not(error)
+            raise
         finally:
             if not path.exists():
                 store.forget(trace_id)
     return RecordedCommand(
         trace_id, path, report.get("exit_code"), report.get("signal"), int(report["calls"]), report["seconds"]
     )
+
+
+def _why_not(error: CommandNotFound | CommandNotExecutable) -> str:
+    # The file is there and executable: find_executable saw to that. So something about its content is wrong.
+    if isinstance(error, CommandNotFound):
+        return "the file exists, but not the interpreter that its first line or its ELF header names"
+    if "format" in str(error).lower():
+        return "it is neither a program for this processor nor a script with a '#!' line; record 'sh FILE' instead"
+    return error.hint
 
 
 def _config(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from observer import _native
+from observer.errors import FormatError
 from observer.evidence.keys import load_hmac_key
 from observer.model.summary import Deduction, LlmSummary, RiskFactor, ThreadDna, TraceDna
 from observer.model.trace import Outcome, TraceStatus
@@ -39,7 +40,10 @@ def verify_recording(path: Path) -> dict[str, Any]:
 
     Raises:
         IntegrityError: The evidence does not hold. [OBS4xx]
+        FormatError: Not a recording. [OBS500]
     """
+    if not (path / "sealed.log").is_file():
+        raise FormatError(f"{path} is not a recording: it has no sealed.log", where={"path": str(path)})
     proof: dict[str, Any] = json.loads(_native.verify_recording(str(path), load_hmac_key()))
     return proof
 

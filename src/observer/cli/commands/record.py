@@ -105,10 +105,9 @@ def _told(done: RecordedCommand, output: Path | None) -> str:
 
 
 def _bytes(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 1 << 20:
-        raise argparse.ArgumentTypeError("must be from 0 to 1048576")
-    return number
+    if not text.isdecimal() or int(text) > 1 << 20:
+        raise argparse.ArgumentTypeError("must be a number from 0 to 1048576")
+    return int(text)
 
 
 def _words(text: str) -> list[str]:
