@@ -35,8 +35,12 @@ class _Facts:
     digest: Mapping[str, Any]
 
 
-def verify_recording(path: Path) -> dict[str, Any]:
-    """Prove a recording, with the log key when the environment names one, and return what was proved.
+def verify_recording(path: Path, *, check_key: bool = True) -> dict[str, Any]:
+    """Prove a recording and return what was proved.
+
+    Args:
+        path: Its directory.
+        check_key: Check signatures too, with the log key when the environment names one.
 
     Raises:
         IntegrityError: The evidence does not hold. [OBS4xx]
@@ -44,7 +48,9 @@ def verify_recording(path: Path) -> dict[str, Any]:
     """
     if not (path / "sealed.log").is_file():
         raise FormatError(f"{path} is not a recording: it has no sealed.log", where={"path": str(path)})
-    proof: dict[str, Any] = json.loads(_native.verify_recording(str(path), load_hmac_key()))
+    proof: dict[str, Any] = json.loads(
+        _native.verify_recording(str(path), load_hmac_key() if check_key else None)
+    )
     return proof
 
 
@@ -139,7 +145,7 @@ def assess(score: int, proof: Mapping[str, Any], risks: Sequence[RiskFactor]) ->
     closed = "closed by its writer" if proof["closed"] else "never closed"
     taken = [f"{risk.deduct} for {risk.rule}" for risk in risks if risk.deduct]
     why = f"; points taken off: {', '.join(taken)}" if taken else "; nothing to take off"
-    return (
-        f"{grade} ({score}/100): the chain of {log['lines']:,} sealed lines and {proof['chunks']:,} chunks holds, "
-        f"{signed}, {closed}{why}"
+    held = (
+        f"the chain of {log['lines']:,} sealed lines and the {proof['records']:,} records they vouch for hold"
     )
+    return f"{grade} ({score}/100): {held}, {signed}, {closed}{why}"

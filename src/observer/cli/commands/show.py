@@ -7,6 +7,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -17,8 +18,8 @@ from observer.cli.printing import print_json, safe, stdout_console, talk
 from observer.cli.process_tree import build_tree, draw_tree
 from observer.cli.times import parse_moment, show_moment, show_span
 from observer.clock import to_datetime
-from observer.errors import NotFoundError, UsageError
-from observer.trace import Recording, TraceStore
+from observer.errors import IntegrityError, NotFoundError, UsageError
+from observer.trace import Recording, TraceStore, verify_recording
 
 __all__ = ["Show"]
 
@@ -32,6 +33,7 @@ class Show:
 
     Without REC, lists the recordings of the store, newest first. With REC, shows its facts (bytes per syscall
     among them), its process tree, its events and its first calls; any filter on calls shows all that match.
+    A recording whose evidence does not hold is not shown (exit status 14) unless you add --unproven.
     Times are RFC 3339, or '10m' for ten minutes ago; within a recording also '+2s' after its start.
 
     Examples:
@@ -76,6 +78,9 @@ class Show:
             "--denied", action="store_true", help="that a policy or the kernel's permissions denied"
         )
         calls.add_argument("--limit", metavar="N", type=_count, help="at most this many")
+        parser.add_argument(
+            "--unproven", action="store_true", help="show REC even though its evidence does not hold"
+        )
         calls.add_argument("--id", metavar="ID", help="one record: sN a call, eN a line of the sealed log")
 
     def run(self, args: argparse.Namespace) -> int:
@@ -89,7 +94,9 @@ class Show:
             _show_list(args)
             return 0
         _refuse(args, ("container", "plugin", "identity"), "choose among recordings, and one is named")
-        recording = Recording(TraceStore().find(args.recording))
+        path = TraceStore().find(args.recording)
+        _check(path, unproven=args.unproven)
+        recording = Recording(path)
         if args.id:
             _show_one(recording, args)
         else:
@@ -98,6 +105,19 @@ class Show:
 
 
 _CALL_FILTERS: Final = ("syscall", "classes", "pid", "tid", "path", "failed", "denied")
+
+
+def _check(path: Path, *, unproven: bool) -> None:
+    try:
+        verify_recording(path, check_key=False)
+    except IntegrityError as error:
+        if not unproven:
+            error.hint = "look at it with --unproven, and keep the original untouched"
+            raise
+        talk(
+            f"observer: THE EVIDENCE DOES NOT HOLD: {safe(str(error))}; what follows is unproven",
+            style="bold red",
+        )
 
 
 def _refuse(args: argparse.Namespace, names: tuple[str, ...], why: str) -> None:
@@ -153,7 +173,8 @@ def _show_one(recording: Recording, args: argparse.Namespace) -> None:
         raise UsageError(
             f"no record is called {args.id!r}", hint="sN names a call, eN a line of the sealed log"
         )
-    missing = NotFoundError(f"no record {args.id} in this recording", where={"id": args.id})
+    hint = "records are numbered from s0, sealed lines from e0"
+    missing = NotFoundError(f"no record {args.id} in this recording", hint=hint, where={"id": args.id})
     if kind == "s":
         call = next(recording.calls({"signals": True}, int(number)), None)
         if call is None or call["record"] != int(number):
@@ -245,7 +266,7 @@ class _View:
         yield f"started   {show_moment(to_datetime(start.wall_ns))} on {where}"
         if end is not None:
             yield f"lasted    {show_span(int(end['monotonic_ns']) - start.monotonic_ns)}"
-        yield f"recorded  {calls:,} calls in {stats['chunks']:,} chunks, {_bytes_per_call(stats, calls)}"
+        yield f"recorded  {calls:,} calls, {_bytes_per_call(stats, calls)}"
         if stats["unsealed_bytes"]:
             yield f"unsealed  {stats['unsealed_bytes']:,} bytes at the end were never sealed and are not shown"
         if stats["lost"]:

@@ -66,7 +66,7 @@ def _tell(summary: LlmSummary) -> Iterator[str]:
         f"{summary.failed_syscalls:,} failed{''.join(f', {text}' for text in others)}"
     )
     if summary.top_syscalls:
-        yield f"most       {', '.join(f'{name} {count:,}' for name, count in summary.top_syscalls[:6])}"
+        yield f"most       {', '.join(f'{safe(name)} {count:,}' for name, count in summary.top_syscalls[:6])}"
     yield f"integrity  {safe(summary.integrity_assessment)}"
     if summary.dna is not None:
         yield f"dna        {summary.dna.rolling}"
