@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from observer.cli.main import run
 from tests.golden.scenes import SCENES
 
 CASES = sorted((Path(__file__).parent / "cli").glob("*.txt"))
@@ -48,29 +47,27 @@ def scrub(text: str, place: Path) -> str:
     return text
 
 
-def run_case(case: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def run_case(
+    case: Path, place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> str:
     head = dict(re.findall(r"^(scene|args): (.*)$", case.read_text(encoding="utf-8"), flags=re.M)[:2])
     monkeypatch.setenv("OBSERVER_HOME", str(place / "home"))
     for name in ("WSLMON_LOG_HMAC_KEY", "WSLMON_LOG_HMAC_KEY_FILE", "NO_COLOR", "FORCE_COLOR", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     SCENES[head["scene"]](place)
-    done = subprocess.run(
-        [sys.executable, "-m", "observer", *shlex.split(head["args"])],
-        cwd=place,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    streams = [scrub(stream.decode("utf-8"), place) for stream in (done.stdout, done.stderr)]
+    capfd.readouterr()
+    monkeypatch.chdir(place)
+    status = run(shlex.split(head["args"]))
+    streams = [scrub(stream, place) for stream in capfd.readouterr()]
     head_text = f"scene: {head['scene']}\nargs: {head['args']}\n"
-    return f"{head_text}--- stdout\n{streams[0]}--- stderr\n{streams[1]}--- exit {done.returncode}\n"
+    return f"{head_text}--- stdout\n{streams[0]}--- stderr\n{streams[1]}--- exit {status}\n"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
-def test_case(case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = run_case(case, tmp_path, monkeypatch)
+def test_case(
+    case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    found = run_case(case, tmp_path, monkeypatch, capfd)
     if os.environ.get("OBSERVER_UPDATE_GOLDEN"):
         case.write_text(found, encoding="utf-8")
     assert found == case.read_text(encoding="utf-8")

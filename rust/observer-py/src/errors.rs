@@ -127,6 +127,7 @@ pub fn from_io(py: Python<'_>, path: &Path, op: &str, source: &std::io::Error) -
     let class = match source.kind() {
         ErrorKind::NotFound => "NotFoundError",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "StorageFull",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "CapabilityError",
         _ => "CaptureError",
     };
     let hint = match source.kind() {

@@ -15,7 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from observer import _native
-from observer.errors import CommandNotExecutable, CommandNotFound, UsageError
+from observer.errors import CommandNotExecutable, CommandNotFound, UnsupportedAbi, UsageError
 from observer.evidence.keys import KEY_FILE_VARIABLE, KEY_VARIABLE, load_hmac_key
 from observer.ids import new_id
 from observer.model.identity import IdentityContext
@@ -167,6 +167,9 @@ def record_command(argv: Sequence[str], options: RecordingOptions | None = None)
         except (CommandNotFound, CommandNotExecutable) as error:
             shutil.rmtree(path, ignore_errors=True)  # it holds the refused exec and nothing else
             error.hint = _why_not(error)
+            raise
+        except UnsupportedAbi:
+            shutil.rmtree(path, ignore_errors=True)  # likewise: the program was refused before its first call
             raise
         finally:
             if not path.exists():

@@ -3,9 +3,11 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,6 +111,40 @@ def test_reading_another_process(here: Path) -> None:
     code = f"import os; open(f'/proc/{os.getpid()}/environ', 'rb').read()"
     assert "process-memory-opened" in risks_of(PYTHON, "-c", code)
     assert "process-memory-opened" not in risks_of(PYTHON, "-c", "open('/proc/self/environ', 'rb').read()")
+
+
+@pytest.mark.parametrize("direction", ["outward", "inward"])
+def test_a_shell_on_a_socket(here: Path, direction: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        thread = threading.Thread(target=lambda: server.accept()[0].close())
+        thread.start()
+        code = f"import os, socket; s = socket.create_connection(('127.0.0.1', {port}))\n"
+        if direction == "inward":
+            code += (
+                "l = socket.create_server(('127.0.0.1', 0)); c = socket.create_connection(l.getsockname())\n"
+                "s = l.accept()[0]; c.shutdown(socket.SHUT_WR)\n"
+            )
+        code += "[os.dup2(s.fileno(), n) for n in (0, 1, 2)]; os.execv('/bin/sh', ['sh'])"
+        found = risks_of(PYTHON, "-c", code)
+        thread.join()
+    assert found["shell-on-socket"].severity == "critical"
+    assert "127.0.0.1" in found["network-loopback"]
+
+
+def test_a_shell_that_only_starts_a_client_is_no_shell_on_a_socket(here: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        code = f"import socket; socket.create_connection(('127.0.0.1', {port}))"
+        found = risks_of("sh", "-c", f'{PYTHON} -c "{code}"; sh -c true')
+    assert "shell-on-socket" not in found
+
+
+def test_offering_a_port_to_others(here: Path) -> None:
+    code = "import socket; socket.create_server(('0.0.0.0', 0)).getsockname()"
+    assert "0.0.0.0" in risks_of(PYTHON, "-c", code)["network-listen"]
+    code = "import socket; socket.create_server(('127.0.0.1', 0))"
+    assert "network-listen" not in risks_of(PYTHON, "-c", code)
 
 
 def test_a_new_user_namespace(here: Path) -> None:
