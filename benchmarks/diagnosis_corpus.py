@@ -20,7 +20,11 @@ from pathlib import Path
 from observer.report.kernel import KernelReport, ReportCollector
 from observer.report.sources.text import read_text
 
-DEFAULT = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "kernel-logs"
+DEFAULT = Path(
+    os.environ.get(
+        "OBSERVER_KERNEL_LOGS", Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "kernel-logs"
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -69,17 +73,15 @@ def reports(body: bytes) -> list[KernelReport]:
     return sorted(found, key=lambda report: report.head.number)
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "directory", nargs="?", type=Path, default=Path(os.environ.get("OBSERVER_KERNEL_LOGS", DEFAULT))
-    )
+    parser.add_argument("directory", nargs="?", type=Path, default=DEFAULT)
     parser.add_argument("--misses", action="store_true", help="print each miss")
     parser.add_argument(
         "--half", choices=["train", "holdout"], help="only files whose number is, or is not, a multiple of 4"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     cases = [
         load_case(path) for path in sorted(arguments.directory.glob("*.txt"), key=lambda path: int(path.stem))
     ]

@@ -19,7 +19,7 @@ __all__ = ["align", "diagnose", "fold_symptoms"]
 DECIDES = 0.5
 """A candidate below this is an alternative, never a verdict."""
 _FAR_S = 600.0
-_FAR_COST = 35
+_FAR_COST = 45
 _MACHINE_RANK = 60
 
 
@@ -122,7 +122,7 @@ def _weight(incident: Incident, boot: Boot) -> float:
     late = [step for step in incident.chain if step.role != "aftermath"] or list(incident.chain)
     left = _seconds_left(late[-1].evidence.time, stamp_of(boot.last) if boot.last else {})
     far = left is not None and left > _FAR_S
-    return incident.rank + incident.confidence - (_FAR_COST if far and incident.scope != "none" else 0)
+    return incident.rank + incident.confidence - (_FAR_COST if far else 0)
 
 
 def _seconds_left(last: Mapping[str, Any], end: Mapping[str, Any]) -> float | None:

@@ -34,6 +34,7 @@ STOP_SIGNALS = (
     "lifecycle.reached-poweroff",
     "lifecycle.kernel-down",
     "lifecycle.powering-off",
+    "lifecycle.sysv",
 )
 
 

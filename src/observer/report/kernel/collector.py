@@ -21,10 +21,6 @@ _QUIET_US = 60_000_000
 """A report whose context printed nothing for this long is over."""
 _BEFORE = 12
 """Lines kept from before a head; some reports say the essential thing just ahead of it."""
-_MARKS = re.compile(
-    r"BUG|WARN|INFO|ernel|KASAN|ault|error|panic|PANIC|Unable|UBSAN|unreferenced|VFS:|stall|lock|rror|usage|hung|SYZ|trap|ASSERT|"
-    r"divide|opcode|exception|unregister_netdevice|watchdog|NULL|mode|rust_kernel|overflow|Oops"
-)
 _LEAD = re.compile(
     r"[\s=*\[-]*(?:(?:NMI )?watchdog: |NMI: |rcu: |kasan: .{0,80}|usercopy: |kernel: |Oops: |CPU \d+ |"
     r"trusty: .{0,80}|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d |"
@@ -43,6 +39,7 @@ class ReportCollector:
     def __init__(self, grammar: Grammar | None = None) -> None:
         """Start with nothing open."""
         self._grammar = grammar or load_grammar()
+        self._parts = tuple(dict.fromkeys(part for form in self._grammar.formats for part in form.contains))
         self._open: list[Draft] = []
         self._recent: list[tuple[str, LogLine]] = []
 
@@ -61,7 +58,7 @@ class ReportCollector:
             yield from finish(draft, self._grammar)
 
     def _feed_text(self, text: str, line: LogLine) -> Iterator[KernelReport]:
-        found = self._head(text) if line.origin is Origin.KERNEL and _MARKS.search(text) else None
+        found = self._head(text) if line.origin is Origin.KERNEL and self._might_begin(text) else None
         if found is not None and not self._absorbed(found[0], line):
             yield from self._begin(*found, text, line)
         else:
@@ -69,6 +66,10 @@ class ReportCollector:
                 if draft.takes(line) and len(draft.lines) < _MAX_LINES:
                     draft.add(text, line)
         self._recent = [*self._recent[-_BEFORE + 1 :], (text, line)]
+
+    def _might_begin(self, text: str) -> bool:
+        """A cheap look before the patterns: most lines hold none of the texts that any report begins with."""
+        return any(part in text for part in self._parts)
 
     def _head(self, text: str) -> tuple[tuple[Format, ...], re.Match[str]] | None:
         """All formats this text may begin, best first; the body decides between them later."""

@@ -40,7 +40,7 @@ _POINTERS = (
         r"\s*(?:RIP|EIP): *(?:00[16][08]:)?(?:\[<[0-9a-f]+>\] *)*(?P<name>[A-Za-z_.][\w.]*)" + _OFFSET
     ),
     re.compile(
-        r"\s*(?:IP|EIP is at|PC is at|pc :|epc +:|NIP|nip :|era :|Krnl PSW|IP is at|PC:|ERET)[: ]*(?:[0-9a-f]+ )?"
+        r"\s*(?:IP|EIP is at|PC is at|pc :|epc +:|NIP|nip :|era :|Krnl PSW|IP is at|PC:|ERET)[: ]*(?:[0-9a-f]+ ){0,2}"
         r"(?:\[<?[0-9a-f]+>?\] *)*\(?(?P<name>[A-Za-z_.][\w.]*)" + _OFFSET
     ),
 )

@@ -83,7 +83,9 @@ def _report(draft: Draft, form: Format, groups: dict[str, str], grammar: Grammar
         frame = ""
     corrupted = bool(form.frame) and (not frame or (form.needs_trace and not stack.traces))
     template = form.title if frame or not form.frame or form.bare is None else form.bare
-    groups["trap_plain"] = groups.get("trap", "").replace("_", " ")
+    groups["trap_plain"] = (
+        groups.get("trap", "").replace("_", " ").replace("stack segment", "stack segment fault")
+    )
     groups = {key: _general(value) if key in ("text", "what") else value for key, value in groups.items()}
     values = {
         **groups,

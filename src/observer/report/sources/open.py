@@ -41,6 +41,8 @@ def read_source(kind: SourceKind, path: Path | str) -> Iterator[LogLine]:
         return read_evtx(path, label)
     if str(path) == "-":
         return _standard_input(kind, label)
+    if Path(path).is_dir():
+        return read_journal(path, label)
     if kind is SourceKind.JOURNAL and not _is_plain_journal_text(path):
         return read_journal(path, label)
     if kind is SourceKind.PLAIN and Path(path).is_file():
@@ -50,8 +52,6 @@ def read_source(kind: SourceKind, path: Path | str) -> Iterator[LogLine]:
 
 def _is_plain_journal_text(path: Path | str) -> bool:
     """`journalctl` without `-o` prints syslog-like text; it is read as such when it is given as a journal."""
-    if Path(path).is_dir():
-        return False
     with open_bytes(path) as stream:
         return not looks_like_journal(stream.read(4096))
 

@@ -158,8 +158,8 @@ class TextDecoder:
         if ident == "kernel" and not pid:
             self._stamped_syslog = self._stamped_syslog or stamped
             return Origin.KERNEL if stamped or not self._stamped_syslog else Origin.USER
-        if ident in _MANAGERS:
-            return Origin.SYSTEMD
+        if ident in _MANAGERS and not (ident == "systemd" and pid not in (None, "1")):
+            return Origin.SYSTEMD  # a service manager with another pid is a user's own
         return Origin.USER
 
     def _console(self, number: int, raw: bytes, text: str) -> Iterator[LogLine]:
