@@ -6,6 +6,7 @@ mod errors;
 mod evidence;
 mod model;
 mod notes;
+mod plugin_clock;
 mod probe;
 mod recording;
 mod recording_errors;
@@ -17,6 +18,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     model::register(module)?;
     notes::register(module)?;
     probe::register(module)?;
+    plugin_clock::register(module)?;
     recording::register(module)?;
     Ok(())
 }

@@ -54,6 +54,18 @@ impl RecordingWriter {
         })
     }
 
+    /// Appends typed calls (docs/spec/plugin-recording.md §3), whole ones; returns the record number of the first.
+    fn append_typed(&self, py: Python<'_>, calls: &[u8]) -> PyResult<u64> {
+        py.detach(|| self.recorder.push_typed(calls)).map_err(recording_error)
+    }
+
+    /// Appends an attachment after the line that tells of it; its bytes go into chunks of their own.
+    fn append_blob(&self, py: Python<'_>, line: &[u8], content: &[u8]) -> PyResult<()> {
+        let line = Value::Object(object(line)?).to_string().into_bytes();
+        py.detach(|| self.recorder.push_blob(line, content));
+        Ok(())
+    }
+
     /// Seals one object of low volume; severity comes from its `severity` key.
     fn append_event(&self, event: &[u8]) -> PyResult<()> {
         let event = object(event)?;
@@ -131,6 +143,13 @@ impl RecordingReader {
             "lost": self.reader.loss.count, "lines": self.reader.lines,
         });
         Ok(PyBytes::new(py, stats.to_string().as_bytes()))
+    }
+
+    /// Kind, number of the first record, and raw payload of one sealed chunk, its digest checked; None after the last.
+    fn chunk<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Option<(&'static str, u64, Bound<'py, PyBytes>)>> {
+        let Some(line) = self.reader.chunks.get(index) else { return Ok(None) };
+        let (header, payload) = py.detach(|| self.reader.chunk(line)).map_err(recording_error)?;
+        Ok(Some((header.kind.name(), header.first_record, PyBytes::new(py, &payload))))
     }
 
     /// Counts, entropy and DNA over all calls, one JSON object.

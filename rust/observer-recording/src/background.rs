@@ -5,6 +5,7 @@
 use crate::chunk::Kind;
 use crate::codec::ChunkEncoder;
 use crate::error::RecordingError;
+use crate::typed;
 use crate::writer::{Batch, RecordingWriter};
 use observer_evidence::Severity;
 use observer_model::Record;
@@ -21,12 +22,19 @@ pub const CHUNK_AGE: Duration = Duration::from_millis(200);
 /// A feeder waits when this much is not yet sealed.
 const BACKLOG_BYTES: usize = 8 << 20;
 
+/// An attachment is cut into pieces of this size, well below a chunk's limit.
+const PIECE_BYTES: usize = 16 << 20;
+
 #[derive(Default)]
 struct State {
     encoder: ChunkEncoder,
     calls: Vec<u8>,
     calls_count: u32,
     calls_ns: (u64, u64),
+    blobs: Vec<Vec<u8>>,
+    typed: Vec<u8>,
+    typed_count: u32,
+    typed_ns: (u64, u64),
     lines: Vec<(Vec<u8>, Severity)>,
     next_record: u64,
     requested: u64,
@@ -41,11 +49,11 @@ struct State {
 
 impl State {
     fn pending(&self) -> bool {
-        self.encoder.records > 0 || self.calls_count > 0 || !self.lines.is_empty()
+        self.encoder.records > 0 || self.calls_count > 0 || self.typed_count > 0 || !self.blobs.is_empty() || !self.lines.is_empty()
     }
 
     fn bytes(&self) -> usize {
-        self.encoder.payload.len() + self.calls.len()
+        self.encoder.payload.len() + self.calls.len() + self.typed.len() + self.blobs.iter().map(Vec::len).sum::<usize>()
     }
 }
 
@@ -106,6 +114,30 @@ impl Recorder {
         state.next_record += u64::from(count);
         self.settle(state);
         first
+    }
+
+    /// Appends typed calls, whole ones; returns the first one's record number.
+    pub fn push_typed(&self, payload: &[u8]) -> Result<u64, RecordingError> {
+        let (count, first_ns, last_ns) = typed::measure(payload)?;
+        let mut state = self.shared.lock();
+        let first = state.next_record;
+        if state.typed_count == 0 {
+            state.typed_ns = (first_ns, last_ns);
+        }
+        state.typed_ns.1 = state.typed_ns.1.max(last_ns);
+        state.typed.extend_from_slice(payload);
+        state.typed_count += count;
+        state.next_record += u64::from(count);
+        self.settle(state);
+        Ok(first)
+    }
+
+    /// Appends an attachment: `line` tells of it, pieces of 16 MiB follow.
+    pub fn push_blob(&self, line: Vec<u8>, content: &[u8]) {
+        let mut state = self.shared.lock();
+        state.lines.push((line, Severity::Info));
+        state.blobs.extend(content.chunks(PIECE_BYTES).map(<[u8]>::to_vec));
+        self.settle(state);
     }
 
     /// Appends a line of low volume.
@@ -188,6 +220,14 @@ fn take(state: &mut State) -> Taken {
         batches.push(Batch { kind: Kind::Calls, payload: mem::take(&mut state.calls), records, base_ns, last_ns });
     }
     let lines = mem::take(&mut state.lines);
+    for payload in mem::take(&mut state.blobs) {
+        batches.push(Batch { kind: Kind::Blob, payload, records: 0, base_ns: 0, last_ns: 0 });
+    }
+    if state.typed_count > 0 {
+        let records = mem::take(&mut state.typed_count);
+        let (base_ns, last_ns) = state.typed_ns;
+        batches.push(Batch { kind: Kind::Typed, payload: mem::take(&mut state.typed), records, base_ns, last_ns });
+    }
     Taken { batches, lines, ticket: state.requested, durable: mem::take(&mut state.durable), stop: state.stop }
 }
 

@@ -7,6 +7,7 @@ use crate::dna::{Dna, Places};
 use crate::error::RecordingError;
 use crate::outcome::Outcome;
 use crate::reader::RecordingReader;
+use crate::typed::{self, CallTable};
 use observer_model::{decode, lookup, Arch, ArgClass, Decoded, Record, Ret, SyscallRecord};
 use serde_json::{json, Map, Value};
 use std::collections::{BTreeMap, HashMap};
@@ -164,6 +165,8 @@ pub fn digest(reader: &RecordingReader) -> Result<Value, RecordingError> {
         match header.kind {
             Kind::Records => records(&mut pass, &payload, header.records, header.base_ns)?,
             Kind::Calls => embedder_calls(&mut pass, &payload)?,
+            Kind::Blob => {}
+            Kind::Typed => typed_calls(&mut pass, &reader.table, &payload)?,
         }
     }
     Ok(pass.finish())
@@ -175,6 +178,13 @@ fn records(pass: &mut Pass, payload: &[u8], count: u32, base_ns: u64) -> Result<
             Record::Call(call) => pass.call(&call),
             Record::Signal(signal) => pass.signal(signal.signo),
         }
+    }
+    Ok(())
+}
+
+fn typed_calls(pass: &mut Pass, table: &CallTable, payload: &[u8]) -> Result<(), RecordingError> {
+    for call in typed::calls(payload) {
+        pass.embedder(&table.json(&call?));
     }
     Ok(())
 }

@@ -13,6 +13,8 @@ pub mod outcome;
 pub mod query;
 pub mod reader;
 pub mod segment;
+pub mod typed;
+pub mod typed_codec;
 pub mod varint;
 pub mod verify;
 pub mod writer;

@@ -60,9 +60,12 @@ impl Outcome {
         if call.get("allowed").and_then(Value::as_bool) == Some(false) {
             return Outcome::Denied;
         }
+        if call.get("no_result").and_then(Value::as_bool) == Some(true) {
+            return Outcome::NoResult;
+        }
         match call.get("errno") {
             None | Some(Value::Null) => Outcome::Ok,
-            Some(errno) if ["EPERM", "EACCES"].contains(&errno.as_str().unwrap_or("")) => Outcome::Denied,
+            Some(errno) if ["EPERM", "EACCES", "ENOTCAPABLE"].contains(&errno.as_str().unwrap_or("")) => Outcome::Denied,
             Some(errno) if errno.as_str() == Some("EINTR") => Outcome::Interrupted,
             Some(_) => Outcome::Failed,
         }

@@ -6,6 +6,7 @@ use crate::codec::ChunkDecoder;
 use crate::error::RecordingError;
 use crate::outcome::Outcome;
 use crate::reader::{log_path, RecordingReader};
+use crate::typed::{self, CallTable};
 use observer_evidence::read_lines;
 use observer_model::{decode, lookup, Arch, ArgClass, Decoded, Record, SignalRecord, SyscallRecord};
 use serde::Deserialize;
@@ -78,7 +79,7 @@ impl Query {
         (!self.failed || matches!(outcome, Failed | Denied | Interrupted)) && (!self.denied || outcome == Denied)
     }
 
-    fn wants_name(&self, name: &str, classes: impl Iterator<Item = &'static str>) -> bool {
+    fn wants_name<'a>(&self, name: &str, classes: impl Iterator<Item = &'a str>) -> bool {
         let by_name = self.syscalls.iter().any(|s| s == name);
         let none = self.syscalls.is_empty() && self.classes.is_empty();
         none || by_name || classes.into_iter().any(|c| self.classes.iter().any(|w| w == c))
@@ -104,14 +105,25 @@ impl Query {
         let narrow = |n: u64| u32::try_from(n).unwrap_or(0);
         let name = call.get("syscall").and_then(Value::as_str).unwrap_or("");
         let in_args = |part: &String| match call.get("args").and_then(Value::as_array) {
-            Some(args) => args.iter().any(|a| a.as_str().is_some_and(|t| t.contains(part.as_str()))),
+            Some(args) => args.iter().any(|a| json_path(a).is_some_and(|t| t.contains(part.as_str()))),
             None => false,
         };
         self.wants_thread(narrow(number("pid")), narrow(number("tid")), number("start_ns"))
             && self.wants_outcome(Outcome::of_json(call))
-            && self.wants_name(name, std::iter::empty())
+            && self.wants_name(name, json_classes(call))
             && self.path_contains.as_ref().is_none_or(in_args)
     }
+}
+
+/// Classes that an embedder's call names itself.
+fn json_classes(call: &Value) -> impl Iterator<Item = &str> {
+    call.get("classes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// The text of an argument that may be a path: plain text, or one whose class says so.
+fn json_path(argument: &Value) -> Option<&str> {
+    let class = argument.get("class").and_then(Value::as_str);
+    argument.as_str().or_else(|| argument.get("text").and_then(Value::as_str).filter(|_| class == Some("path")))
 }
 
 /// One decoded call as the JSON object that `observer show --json` prints.
@@ -187,6 +199,22 @@ impl Page<'_> {
         Ok(())
     }
 
+    fn typed(&mut self, table: &CallTable, header: &Header, payload: &[u8]) -> Result<(), RecordingError> {
+        for (number, call) in (header.first_record..).zip(typed::calls(payload)) {
+            let call = call?;
+            if self.full() {
+                return Ok(());
+            }
+            if number >= self.first && self.query.wants_name(table.name(&call), table.classes(&call)) {
+                let call = table.json(&call);
+                if self.query.wants_json(&call) {
+                    self.add(&embedder_json(number, call, self.offset));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn calls(&mut self, header: &Header, payload: &[u8]) -> Result<(), RecordingError> {
         let lines = payload.split(|b| *b == b'\n').filter(|l| !l.is_empty());
         for (number, line) in (header.first_record..).zip(lines) {
@@ -242,6 +270,8 @@ pub fn calls(
         match header.kind {
             Kind::Records => page.records(&header, payload)?,
             Kind::Calls => page.calls(&header, payload)?,
+            Kind::Blob => {}
+            Kind::Typed => page.typed(&reader.table, &header, payload)?,
         }
     }
     Ok(page.out)

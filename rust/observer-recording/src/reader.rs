@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Reads a recording, whole or cut off. Uses only chunks whose digest is sealed, and checks that digest on every reading.
 
-use crate::chunk::{self, Header};
+use crate::chunk::{self, Header, Kind};
 use crate::error::RecordingError;
 use crate::segment::{path_of, SegmentReader, SEGMENT_HEADER};
+use crate::typed::CallTable;
+use crate::typed_codec;
 use crate::writer::parse_uuid;
 use observer_evidence::{read_lines, Line};
 use observer_model::Arch;
@@ -54,6 +56,8 @@ pub struct RecordingReader {
     pub chunks: Vec<ChunkLine>,
     /// Declared losses.
     pub loss: Loss,
+    /// What the functions of typed calls are, when there are any.
+    pub table: CallTable,
     /// Lines in the log.
     pub lines: u64,
     trace_id: [u8; 16],
@@ -88,6 +92,7 @@ impl RecordingReader {
             end: None,
             chunks: Vec::new(),
             loss: Loss::default(),
+            table: CallTable::default(),
             lines: 0,
             trace_id,
         };
@@ -114,6 +119,7 @@ impl RecordingReader {
                 self.loss.lines += 1;
                 self.loss.count += event.get("count").and_then(Value::as_u64).unwrap_or(0);
             }
+            Some("call_table") => self.table = CallTable::parse(&event)?,
             Some("trace_end") => self.end = Some(event),
             _ => {}
         }
@@ -173,9 +179,11 @@ impl RecordingReader {
         Ok(bytes)
     }
 
-    /// Header and decompressed payload of one chunk.
+    /// Header and payload of one chunk, ready to be gone through.
     pub fn chunk(&self, line: &ChunkLine) -> Result<(Header, Vec<u8>), RecordingError> {
-        chunk::open(&self.chunk_bytes(line)?)
+        let (header, payload) = chunk::open(&self.chunk_bytes(line)?)?;
+        let payload = if header.kind == Kind::Typed { typed_codec::decode(&payload)? } else { payload };
+        Ok((header, payload))
     }
 
     /// Bytes on disk in chunks and headers, and bytes after the last sealed chunk of each segment.

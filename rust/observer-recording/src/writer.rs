@@ -4,6 +4,7 @@
 use crate::chunk::{self, Header, Kind};
 use crate::error::RecordingError;
 use crate::segment::SegmentWriter;
+use crate::typed_codec;
 use observer_evidence::{LogWriter, SecretKey, Severity, WriterOptions};
 use serde_json::{json, Map, Value};
 use std::fs::DirBuilder;
@@ -102,12 +103,13 @@ impl RecordingWriter {
             base_ns: batch.base_ns,
             last_ns: batch.last_ns,
         };
-        let bytes = chunk::build(header, &batch.payload)?;
+        let encoded = if batch.kind == Kind::Typed { Some(typed_codec::encode(&batch.payload)?) } else { None };
+        let payload = encoded.as_ref().unwrap_or(&batch.payload);
+        let bytes = chunk::build(header, payload)?;
         let (segment, offset) = self.store(&bytes)?;
-        let kind = if batch.kind == Kind::Records { "records" } else { "calls" };
         let line = json!({
-            "type": "chunk", "kind": kind, "segment": segment, "offset": offset, "length": bytes.len(),
-            "first_record": self.next_record, "records": batch.records, "raw_bytes": batch.payload.len(),
+            "type": "chunk", "kind": batch.kind.name(), "segment": segment, "offset": offset, "length": bytes.len(),
+            "first_record": self.next_record, "records": batch.records, "raw_bytes": payload.len(),
             "first_ns": batch.base_ns, "last_ns": batch.last_ns, "sha256": chunk::digest(&bytes),
         });
         self.next_record += u64::from(batch.records);

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "show": "show.Show",
     "summary": "summary.Summary",
     "verify": "verify.Verify",
+    "plugin": "plugin.Plugin",
     "doctor": "doctor.Doctor",
     "why": "why.Why",
     "witness": "witness.WitnessCommand",

@@ -42,7 +42,7 @@ class TraceStart:
         kernel: Release of the kernel.
         arch: Processor, such as `x86_64`.
         command: The recorded command line; None for an embedder's trace.
-        source: `ptrace` or `api`.
+        source: `ptrace`, `api`, or `wasi` for a plugin.
     """
 
     trace_id: UUID
@@ -161,7 +161,7 @@ class Recording:
 
     def call_count(self) -> int:
         """Return how many calls are sealed; records of delivered signals do not count."""
-        if self.start.source == "api":
+        if self.start.source in ("api", "wasi"):
             return int(self.stats()["calls"])
         return sum(self.digest()["outcomes"].values())
 
