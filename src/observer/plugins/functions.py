@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
-__all__ = ["ENV", "WASI", "HostFunction", "Parameter", "errno_number", "errnos", "host_functions"]
+__all__ = ["ENV", "HostFunction", "Parameter", "WASI", "errno_number", "errnos", "host_functions"]
 
 WASI: Final = "wasi_snapshot_preview1"
 ENV: Final = "env"

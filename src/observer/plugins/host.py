@@ -228,7 +228,7 @@ class Plugin:
     def _guard(self, machine: Machine, is_poll: int, first: int, second: int) -> None:
         remaining = machine.ticker.remaining_s()
         if remaining is not None and not end_of_wait(
-            machine, bool(is_poll), first, second, self.options.stdin, remaining
+            machine, bool(is_poll), first, second, stdin=self.options.stdin, remaining_s=remaining
         ):
             raise Halt(
                 PluginOutcome("limit", "time", f"still waiting after {self.options.limits.timeout_s} s")

@@ -22,7 +22,7 @@ from observer.trace.calls import clean_text, encode
 from observer.trace.reading import Recording
 from observer.trace.recorder import TraceRecorder
 
-__all__ = ["SOURCE", "Invocation", "PluginRecorder", "PluginRecording"]
+__all__ = ["Invocation", "PluginRecorder", "PluginRecording", "SOURCE"]
 
 SOURCE: Final = "wasi"
 _FORMAT: Final = 1

@@ -16,7 +16,7 @@ from typing import Final
 from observer.errors import FormatError
 from observer.plugins.trampolines import RING_START
 
-__all__ = ["DENIED", "NO_RESULT", "REASON", "Blob", "Call", "Ring", "read_calls"]
+__all__ = ["Blob", "Call", "DENIED", "NO_RESULT", "REASON", "Ring", "read_calls"]
 
 NO_RESULT: Final = 1
 DENIED: Final = 2

@@ -23,7 +23,7 @@ _MOST_SUBSCRIPTIONS: Final = 4096
 
 
 def end_of_wait(
-    machine: Machine, is_poll: bool, first: int, second: int, stdin: str, remaining_s: float
+    machine: Machine, is_poll: bool, first: int, second: int, *, stdin: str, remaining_s: float
 ) -> bool:
     """Wait, if the call would wait longer than it may, and return whether it can be made now.
 
