@@ -28,8 +28,8 @@ KEEP = {
     "python3": (3, 1),
 }
 WIDTH = 118
-# Lines that depend on who runs it: the name, and what root does to become nobody.
-WHOSE = re.compile(r"^identity |changed its user or group|^integrity ")
+# Lines that depend on who runs it and where: the name, what root does to become nobody, the places of PATH tried.
+WHOSE = re.compile(r"^identity |^most |changed its user or group|^integrity ")
 
 
 def demo_output() -> str:

@@ -73,7 +73,7 @@ PROGRAMS: dict[str, list[str]] = {
     "loop": [*SHELL, "for i in 1 2 3; do /bin/true; done; exit 3"],
     "files": [
         *SHELL,
-        "mkdir -p d/e; mv d/e d/f; ln -s 'x y' d/l; chmod 600 d; touch 'a\tb'; rm -r d; cat missing",
+        "mkdir -p d/e; mv d/e d/f; ln -s 'x y' d/l; chmod 700 d; touch 'a\tb'; rm -r d; cat missing",
     ],
     "xargs": ["xargs", "-a", "/etc/hostname", "echo"],
 }
