@@ -24,6 +24,7 @@ __all__ = ["read_evtx"]
 
 _PIECE_BYTES = 65_536
 _MAX_EVENT_BYTES = 1 << 20
+_MAX_FAULTS = 10_000
 _MAX_ARRAY_BYTES = 64 << 20
 _EVENT_END = b"</Event>"
 _POWERSHELL = {
@@ -80,11 +81,31 @@ def _binary(path: Path | str, source: str) -> Iterator[LogLine]:
             where={"path": str(path)},
         ) from error
     try:
-        for record in PyEvtxParser(str(path)).records_json():
+        records = iter(PyEvtxParser(str(path)).records_json())
+    except (OSError, RuntimeError) as error:
+        raise _damaged(path, error) from error
+    faults = found = 0
+    while faults <= _MAX_FAULTS:
+        try:
+            record = next(records)
             event = json.loads(record["data"])
-            yield _line(int(record["event_record_id"]), record["data"].encode(), _from_json(event), source)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise FormatError(f"{path} is damaged: {error}", where={"path": str(path)}) from error
+        except StopIteration:
+            break
+        except (RuntimeError, ValueError):  # one record is damaged; the ones after it need not be
+            faults += 1
+            continue
+        found += 1
+        yield _line(int(record["event_record_id"]), record["data"].encode(), _from_json(event), source)
+    if faults and not found:
+        raise _damaged(path, f"none of its {faults} records can be read")
+
+
+def _damaged(path: Path | str, what: object) -> FormatError:
+    return FormatError(
+        f"{path} is damaged: {what}",
+        hint="export it again with: wevtutil epl LOG FILE",
+        where={"path": str(path)},
+    )
 
 
 def _json_lines(path: Path | str, source: str) -> Iterator[LogLine]:
