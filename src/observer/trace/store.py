@@ -122,7 +122,7 @@ class TraceStore:
         if name == "last":
             return self._last()
         path = Path(name)
-        if "/" in name or path.is_dir():
+        if "/" in name or (name and path.is_dir()):
             if not path.exists():
                 raise NotFoundError(f"no recording at {name}", where={"path": name})
             return path
