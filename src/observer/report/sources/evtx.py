@@ -81,7 +81,7 @@ def _binary(path: Path | str, source: str) -> Iterator[LogLine]:
             where={"path": str(path)},
         ) from error
     try:
-        records = iter(PyEvtxParser(str(path)).records_json())
+        records: Iterator[Any] = iter(PyEvtxParser(str(path)).records_json())
     except (OSError, RuntimeError) as error:
         raise _damaged(path, error) from error
     faults = found = 0
