@@ -18,7 +18,9 @@ fn io_error(py: Python<'_>, what: &str, source: &io::Error) -> PyErr {
     let (class, hint) = match source.kind() {
         ErrorKind::NotFound => ("NotFoundError", Some("check the path")),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ("StorageFull", None),
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => ("CapabilityError", Some("run as the user who owns it, or choose another place with -o")),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            ("CapabilityError", Some("run as the user who owns it, or choose another place with -o"))
+        }
         ErrorKind::AlreadyExists => ("CaptureError", Some("choose another name, or --force to replace it")),
         _ => ("CaptureError", None),
     };

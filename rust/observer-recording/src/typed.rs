@@ -104,7 +104,7 @@ fn u64_at(b: &[u8], at: usize) -> Option<u64> {
 fn first(bytes: &[u8]) -> Option<(TypedCall<'_>, &[u8])> {
     let size = u32_at(bytes, 0)? as usize;
     let entry = u32_at(bytes, 28)? as usize;
-    if size < HEAD || size % 8 != 0 || entry < HEAD || entry > size || size > bytes.len() {
+    if size < HEAD || !size.is_multiple_of(8) || entry < HEAD || entry > size || size > bytes.len() {
         return None;
     }
     let (own, rest) = bytes.split_at(size);
@@ -146,7 +146,7 @@ pub fn measure(payload: &[u8]) -> Result<(u32, u64, u64), RecordingError> {
     let (mut at, mut count, mut first_ns, mut last_ns) = (0, 0u32, 0, 0);
     while at < payload.len() {
         let size = u32_at(payload, at).map_or(0, |n| n as usize);
-        let whole = size >= HEAD && size % 8 == 0 && size <= payload.len() - at;
+        let whole = size >= HEAD && size.is_multiple_of(8) && size <= payload.len() - at;
         let start_ns = u64_at(payload, at + 8).filter(|_| whole);
         let Some(start_ns) = start_ns else {
             return Err(RecordingError::Malformed(format!("typed call at byte {at} of its chunk is malformed")));

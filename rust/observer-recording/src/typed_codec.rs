@@ -151,6 +151,7 @@ pub fn decode(payload: &[u8]) -> Result<Vec<u8>, RecordingError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::{decode, encode};
     use proptest::prelude::*;

@@ -13,8 +13,26 @@ pub const DEPTH_MAX: usize = 64;
 
 /// Names of facts.
 pub const FACTS: [&str; 20] = [
-    "args", "container", "denied", "duration_ns", "errno", "exe", "exit_code", "failed", "kind", "lost", "outcome", "path", "pid",
-    "psi.cpu", "psi.io", "psi.memory", "result", "signal", "syscall", "tid",
+    "args",
+    "container",
+    "denied",
+    "duration_ns",
+    "errno",
+    "exe",
+    "exit_code",
+    "failed",
+    "kind",
+    "lost",
+    "outcome",
+    "path",
+    "pid",
+    "psi.cpu",
+    "psi.io",
+    "psi.memory",
+    "result",
+    "signal",
+    "syscall",
+    "tid",
 ];
 
 /// Why a condition cannot be used.
