@@ -36,10 +36,18 @@ class Findings:
         """Begin with nothing found."""
         self._rules = rules
         self._tallies: dict[str, _Tally] = {}
+        self._candidates: dict[tuple[str, str], list[Rule]] = {}
 
     def consider(self, sight: Sight) -> None:
         """Count the sight for every rule that it matches."""
-        for rule in self._rules:
+        key = (sight.kind, sight.action)
+        if key not in self._candidates:
+            self._candidates[key] = [
+                rule
+                for rule in self._rules
+                if sight.kind in rule.kinds and (not rule.actions or sight.action in rule.actions)
+            ]
+        for rule in self._candidates[key]:
             if rule.matches(sight):
                 self._count(rule, sight)
 

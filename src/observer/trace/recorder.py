@@ -73,6 +73,7 @@ class TraceRecorder:
         self.trace_id, self.path, self.start = UUID(start["trace_id"]), path, start
         self._pid = os.getpid()
         self._identity = IdentityContext.from_dict(start["identity"])
+        self._last_identity = (self._identity, self._identity.to_dict())
         self._closing = threading.Lock()
         self._closed = False
         self._writer = _native.RecordingWriter(str(path), encode(start), key)
@@ -101,7 +102,7 @@ class TraceRecorder:
         call: dict[str, Any] = {
             "syscall": clean_text(syscall),
             "args": [clean_text(argument) for argument in args],
-            "identity": (identity or self._identity).to_dict(),
+            "identity": self._identity_facts(identity or self._identity),
             "allowed": bool(allowed),
             "reason": None if reason is None else clean_text(reason),
             "trust_score": check_score(trust_score),
@@ -159,6 +160,15 @@ class TraceRecorder:
         with self._closing:
             self._open_writer().close(encode({key: value for key, value in end.items() if value is not None}))
             self._closed = True
+
+    def _identity_facts(self, identity: IdentityContext) -> dict[str, Any]:
+        known, facts = (
+            self._last_identity
+        )  # one reading of one attribute: another thread may replace the pair
+        if known is not identity:
+            facts = identity.to_dict()
+            self._last_identity = (identity, facts)
+        return facts
 
     def _open_writer(self) -> _native.RecordingWriter:
         if self._closed:
