@@ -3,7 +3,7 @@
 
 /// Puts bytes in double quotes; `...` follows when they are only the beginning.
 ///
-/// Octal escapes are as short as the next byte allows: `\0`, but `\0001` when a digit follows.
+/// Octal escapes are as short as the next byte allows: `\0`, but `\0001` when an octal digit follows.
 #[must_use]
 pub fn quote(bytes: &[u8], truncated: bool) -> String {
     let mut out = String::with_capacity(bytes.len() + 2);
@@ -28,7 +28,7 @@ fn push_byte(out: &mut String, byte: u8, next: Option<u8>) {
         b'\t' => out.push_str("\\t"),
         0x0b => out.push_str("\\v"),
         0x20..=0x7e => out.push(char::from(byte)),
-        _ if next.is_some_and(|follower| follower.is_ascii_digit()) => out.push_str(&format!("\\{byte:03o}")),
+        _ if matches!(next, Some(b'0'..=b'7')) => out.push_str(&format!("\\{byte:03o}")),
         _ => out.push_str(&format!("\\{byte:o}")),
     }
 }
@@ -47,6 +47,7 @@ mod tests {
     fn escapes_as_strace_does() {
         assert_eq!(quote(b"a\"b\\c\n", false), r#""a\"b\\c\n""#);
         assert_eq!(quote(b"\0x\x001\x7f\xc3\xa4", false), r#""\0x\0001\177\303\244""#);
+        assert_eq!(quote(b"\x009\x007\x1b[m", false), r#""\09\0007\33[m""#);
         assert_eq!(quote(b"ab", true), r#""ab"..."#);
         assert_eq!(quote(b"", false), r#""""#);
     }
