@@ -23,11 +23,11 @@ KEEP = {
     "observer show --tree": (8, 0),
     "observer show --class": (0, 2),
     "observer show --denied": (0, 1),
-    "observer summary": (5, 3),
+    "observer summary": (5, 4),
     "observer verify": (7, 1),
     "python3": (3, 1),
 }
-WIDTH = 118
+WIDTH = 150
 # Lines that depend on who runs it and where: the name, what root does to become nobody, the places of PATH tried.
 WHOSE = re.compile(r"^identity |^most |changed its user or group|^integrity ")
 

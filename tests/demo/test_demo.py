@@ -72,7 +72,7 @@ def test_shows_fork_files_network_and_denial(shown: Run) -> None:
     calls = subprocess.run(
         [OBSERVER, "show", "--json", shown.home / "recording"], capture_output=True, text=True, check=True
     ).stdout
-    for sign in ("/etc/shadow", "EACCES", "letter.txt", "sha256sum", '"connect"', '"accept"'):
+    for sign in ("/etc/shadow", "EACCES", "letter.txt", "127.0.0.1", "sha256sum", '"connect"', '"accept"'):
         assert sign in calls, sign
     assert "/etc/shadow" in shown.output
     assert shown.output.count("sha256sum") >= 1
