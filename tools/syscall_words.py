@@ -14,7 +14,7 @@ from typing import Any
 
 ARCHES = ("x86_64", "aarch64")
 SCALARS = {
-    "int": "Int", "uint": "Uint", "long": "Long", "ulong": "Ulong", "hex": "Hex", "raw": "Address",
+    "int": "Int", "uint": "Uint", "long": "Long", "ulong": "Ulong", "hex": "Hex", "raw": "Address", "any": "Any",
     "octal": "Octal", "fd": "Fd", "dirfd": "DirFd", "pid": "Pid", "uid": "Uid", "gid": "Gid",
     "mode": "Mode", "filemode": "FileMode", "dev": "Dev", "size": "Size", "offset": "Offset",
     "signal": "Signal", "addr": "Address", "rlim": "Rlim",
@@ -110,7 +110,7 @@ def default_word(kind: str, name: str) -> Word:
         "key_serial_t": "Int",
         "long": "Long",
     }
-    return Word(by_type.get(kind, "Hex"))
+    return Word(by_type.get(kind, "Any"))
 
 
 def length(text: str, size: int = 1) -> str:

@@ -138,6 +138,8 @@ pub enum ArgType {
     Ulong,
     /// Bits without names, hexadecimal.
     Hex,
+    /// Number or pointer, nobody knows; shown in hexadecimal.
+    Any,
     /// Bits without names, octal.
     Octal,
     /// File descriptor.
@@ -198,7 +200,7 @@ impl ArgType {
     pub fn kind(self) -> &'static str {
         match self {
             ArgType::Int | ArgType::Uint | ArgType::Long | ArgType::Ulong | ArgType::Rlim => "number",
-            ArgType::Hex | ArgType::Octal => "bits",
+            ArgType::Hex | ArgType::Any | ArgType::Octal => "bits",
             ArgType::Fd | ArgType::DirFd => "fd",
             ArgType::Pid => "pid",
             ArgType::Uid | ArgType::Gid => "user",

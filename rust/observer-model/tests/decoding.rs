@@ -118,3 +118,33 @@ fn a_digest_sees_what_equal_runs_share() {
     let child = decode(X86, &call(X86, "fork", &[], 4242, &[]));
     assert!(!child.result_stable);
 }
+
+#[test]
+fn a_path_is_cut_where_the_kernel_refuses_it() {
+    let long = vec![b'a'; 4096];
+    let shown = |bytes: &[u8]| text(&call(X86, "rmdir", &[0x1000], -36, &[(0, When::Entry, 0, bytes)]));
+    assert!(shown(&long[..4095]).contains("a\") = -1 ENAMETOOLONG"));
+    assert_eq!(shown(&long), shown(&long[..4095]).replace("a\")", "a\"...)"));
+}
+
+#[test]
+fn what_may_be_an_address_is_not_part_of_a_digest() {
+    let unknown = |arg| decode(X86, &call(X86, "ioctl", &[3, 0x1234, arg], 0, &[]));
+    assert_eq!(unknown(5).stable_args(), "3, _IOC(_IOC_NONE, 0x12, 0x34, 0), 0x5");
+    assert_eq!(unknown(0x7ffe_1000).stable_args(), "3, _IOC(_IOC_NONE, 0x12, 0x34, 0), _");
+    let group: (u8, When, u16, &[u8]) = (2, When::Entry, 0, &[57, 48, 0, 0]);
+    let foreground = decode(X86, &call(X86, "ioctl", &[0, 0x5410, 0x1000], 0, &[group]));
+    assert_eq!(foreground.to_string(), "ioctl(0, TIOCSPGRP, [12345]) = 0");
+    assert_eq!((foreground.args[2].class, foreground.args[2].stable), (ArgClass::Pid, false));
+}
+
+#[test]
+fn calls_within_calls_have_the_arguments_of_their_command() {
+    let fcntl = |command, arg, result| text(&call(X86, "fcntl", &[3, command, arg], result, &[]));
+    assert_eq!(fcntl(1, 99, 1), "fcntl(3, F_GETFD) = 0x1 (flags FD_CLOEXEC)");
+    assert_eq!(fcntl(4, 0o2001, 0), "fcntl(3, F_SETFL, O_WRONLY|O_APPEND) = 0");
+    assert_eq!(fcntl(1030, 10, 12), "fcntl(3, F_DUPFD_CLOEXEC, 10) = 12");
+    let wait = call(X86, "futex", &[0x7000, 0x189, 7, 0, 0x9999, 0xffff_ffff], -110, &[]);
+    let shown = "futex(0x7000, FUTEX_WAIT_BITSET_PRIVATE|FUTEX_CLOCK_REALTIME, 7, NULL, FUTEX_BITSET_MATCH_ANY)";
+    assert_eq!(text(&wait), format!("{shown} = -1 ETIMEDOUT (Connection timed out)"));
+}

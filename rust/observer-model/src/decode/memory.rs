@@ -9,6 +9,9 @@ use crate::meaning::{ArgType, Dir, Field, StructDef};
 use crate::record::{flags, Blob, When};
 use crate::syscall::Arch;
 
+/// Bytes of the longest path, its NUL included. Source: linux/limits.h.
+const PATH_MAX: usize = 4096;
+
 /// Shows an argument from captured memory; None when there is none and the register must do.
 pub(super) fn show(context: &Context<'_>, index: usize, ty: ArgType) -> Option<Shown> {
     match ty {
@@ -55,7 +58,10 @@ fn nothing_written(context: &Context<'_>, index: usize, ty: ArgType) -> bool {
 
 fn text(context: &Context<'_>, index: usize, class: ArgClass) -> Option<Shown> {
     let blob = context.part(index, When::Entry, 0)?;
-    Some(Shown::new(quote(&blob.bytes, blob.truncated), class, true))
+    // The kernel refuses longer paths, and strace shows no more of them.
+    let end = if class == ArgClass::Path { PATH_MAX - 1 } else { usize::MAX };
+    let kept = blob.bytes.get(..end).unwrap_or(&blob.bytes);
+    Some(Shown::new(quote(kept, blob.truncated || kept.len() < blob.bytes.len()), class, true))
 }
 
 fn path_out(context: &Context<'_>, index: usize) -> Option<Shown> {
@@ -167,5 +173,7 @@ fn numbers_in_out(context: &Context<'_>, index: usize, field: &Field, dir: Dir) 
         },
         _ => shown(dir.when())?,
     };
-    Some(Shown::new(text, ArgClass::Struct, dir != Dir::Out))
+    let varies = matches!(field.ty, ArgType::Pid | ArgType::Address);
+    let class = if field.ty == ArgType::Pid { ArgClass::Pid } else { ArgClass::Struct };
+    Some(Shown::new(text, class, dir != Dir::Out && !varies))
 }

@@ -160,7 +160,7 @@ fn raw_args(rec: &SyscallRecord) -> Vec<DecodedArg> {
         name,
         text: number::hex(*value),
         class: ArgClass::Int,
-        stable: false,
+        stable: number::show(ArgType::Any, *value).stable,
     };
     NAMES.iter().zip(&rec.args).map(shown).collect()
 }

@@ -7,6 +7,9 @@ use super::ArgClass;
 use crate::meaning::ArgType;
 use crate::names::signal_name;
 
+/// Below this nothing is mapped (vm.mmap_min_addr).
+const FIRST_ADDRESS: u64 = 0x1_0000;
+
 /// C's `%#x`: zero has no prefix.
 pub(super) fn hex(value: u64) -> String {
     if value == 0 {
@@ -115,6 +118,8 @@ pub(super) fn show(ty: ArgType, value: u64) -> Shown {
         ArgType::Fd => (int(value).to_string(), ArgClass::Fd),
         ArgType::DirFd if int(value) == -100 => ("AT_FDCWD".to_owned(), ArgClass::Fd),
         ArgType::DirFd => (int(value).to_string(), ArgClass::Fd),
+        // A large number may be an address, which differs from run to run.
+        ArgType::Any => return Shown::new(hex(value), ArgClass::Int, value < FIRST_ADDRESS),
         ArgType::Pid => return Shown::new(int(value).to_string(), ArgClass::Pid, int(value) <= 0),
         ArgType::Uid | ArgType::Gid => (user(value), ArgClass::User),
         ArgType::Mode => (octal_mode(value & 0xffff), ArgClass::Flags),
