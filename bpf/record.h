@@ -10,7 +10,7 @@
 #define OBS_ABI_VERSION 1
 
 #define OBS_CALLS_MAX 512       /* syscall numbers with a plan; larger ones are recorded without memory */
-#define OBS_STEPS_MAX 12        /* readings of memory in one plan */
+#define OBS_STEPS_MAX 40        /* readings of memory in one plan */
 #define OBS_VALUES_MAX 16       /* values a condition compares with */
 #define OBS_CONTENT_MAX 0x10000 /* no further memory is taken once a record is this long */
 #define OBS_READ_MAX 0x1000     /* most that is taken from one place: PATH_MAX */

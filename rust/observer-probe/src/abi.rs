@@ -6,7 +6,7 @@ pub const VERSION: u32 = 1;
 /// Syscall numbers with a plan.
 pub const CALLS_MAX: usize = 512;
 /// Readings of memory in one plan.
-pub const STEPS_MAX: usize = 12;
+pub const STEPS_MAX: usize = 40;
 /// Values one condition compares with.
 pub const VALUES_MAX: usize = 16;
 
@@ -156,7 +156,7 @@ pub struct Step {
 
 /// What to do at one call.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Plan {
     /// Bits: 1 wanted, 2 read early, 4 no return.
     pub flags: u32,
@@ -216,12 +216,18 @@ pub struct Loss {
     pub last_ns: u64,
 }
 
+impl Default for Plan {
+    fn default() -> Self {
+        Plan { flags: 0, steps_count: 0, steps: [Step::default(); STEPS_MAX] }
+    }
+}
+
 const _: () = assert!(size_of::<Head>() == 40);
 const _: () = assert!(size_of::<Call>() == 112);
 const _: () = assert!(size_of::<BlobHead>() == 8);
 const _: () = assert!(size_of::<Event>() == 80);
 const _: () = assert!(size_of::<Step>() == 152);
-const _: () = assert!(size_of::<Plan>() == 8 + 12 * 152);
+const _: () = assert!(size_of::<Plan>() == 8 + STEPS_MAX * 152);
 const _: () = assert!(size_of::<Counters>() == 80);
 const _: () = assert!(size_of::<LossKey>() == 16);
 const _: () = assert!(size_of::<Loss>() == 24);

@@ -74,6 +74,8 @@ pub struct PreTrigger {
     pub memory_bytes: u64,
     /// Conditions that fire, each in the condition language.
     pub conditions: Vec<String>,
+    /// Path of a Unix socket on which a request fires; made, and removed at the end.
+    pub control: Option<PathBuf>,
     /// Windows to seal before stopping; 0 for no end.
     #[serde(default)]
     pub windows: u32,
@@ -106,6 +108,14 @@ impl Config {
         }
         if config.data_bytes > 4096 || config.string_bytes > 4096 {
             return wrong("at most 4096 bytes are kept of a buffer or string");
+        }
+        if let Some(past) = &config.pre_trigger {
+            if !(past.before_s.is_finite() && past.before_s >= 0.0 && past.after_s.is_finite() && past.after_s >= 0.0) {
+                return wrong("a window is a number of seconds");
+            }
+            if past.memory_bytes < 1 << 20 {
+                return wrong("at least 1 MiB of memory is needed for the past");
+            }
         }
         if !config.ring_bytes.is_power_of_two() || config.ring_bytes < 4096 {
             return wrong("the ring buffer's size is a power of two, and at least 4096");

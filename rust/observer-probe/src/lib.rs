@@ -12,9 +12,11 @@ pub mod kernel;
 pub mod lives;
 pub mod losses;
 pub mod output;
+pub mod past;
 pub mod plan;
 pub mod session;
 pub mod stock;
+pub mod trigger;
 
 pub use config::Config;
 pub use error::ProbeError;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Turns the syscall tables' fetch plans into the probe's own table, so that neither knows a call by name.
 
-use crate::abi::{Plan, Step, CALLS_MAX, STEPS_MAX, VALUES_MAX};
+use crate::abi::{Plan, Step, CALLS_MAX, VALUES_MAX};
 use crate::error::ProbeError;
 use observer_model::{Arch, Classes, Cond, Fetch, Len, Shape, Syscall, When};
 use std::collections::BTreeSet;
@@ -56,24 +56,30 @@ fn shape(step: &mut Step, shape: Shape) {
     };
 }
 
-/// The probe's form of one reading; None when its condition has more values than fit.
-fn step(fetch: &Fetch) -> Option<Step> {
-    let mut out = Step {
+/// The probe's form of one reading. A list of more values than one step holds becomes several steps, each with some of them;
+/// None when that cannot be.
+fn steps(fetch: &Fetch) -> Option<Vec<Step>> {
+    let mut plain = Step {
         arg: fetch.arg,
         at_exit: u8::from(fetch.when == When::Exit),
         on_error: u8::from(fetch.on_error),
         ..Step::default()
     };
-    shape(&mut out, fetch.shape);
+    shape(&mut plain, fetch.shape);
     let (code, arg, mask, values) = match fetch.cond {
-        Cond::Always => (0, 0, 0, &[][..]),
+        Cond::Always => return Some(vec![plain]),
         Cond::In { arg, mask, values } => (1, arg, mask, values),
+        Cond::NotIn { values, .. } if values.len() > VALUES_MAX => return None,
         Cond::NotIn { arg, mask, values } => (2, arg, mask, values),
     };
-    (out.condition, out.condition_arg, out.mask) = (code, arg, mask);
-    out.values_count = u32::try_from(values.len()).ok().filter(|n| *n as usize <= VALUES_MAX)?;
-    out.values[..values.len()].copy_from_slice(values);
-    Some(out)
+    (plain.condition, plain.condition_arg, plain.mask) = (code, arg, mask);
+    let some = |values: &[u64]| {
+        let mut out = plain;
+        out.values_count = values.len() as u32;
+        out.values[..values.len()].copy_from_slice(values);
+        out
+    };
+    Some(values.chunks(VALUES_MAX).map(some).collect())
 }
 
 /// Whether the kernel overwrites what the caller passed in, so that it must be read before.
@@ -86,13 +92,9 @@ fn overwritten(fetches: &[Fetch]) -> bool {
 #[must_use]
 pub fn plan(call: &Syscall, wanted: bool) -> Option<Plan> {
     let mut out = Plan { flags: u32::from(wanted) * WANTED, ..Plan::default() };
-    if call.fetches.len() > STEPS_MAX {
-        return None;
-    }
-    for (slot, fetch) in out.steps.iter_mut().zip(call.fetches) {
-        *slot = step(fetch)?;
-    }
-    out.steps_count = u32::try_from(call.fetches.len()).ok()?;
+    let all: Vec<Step> = call.fetches.iter().map(steps).collect::<Option<Vec<_>>>()?.concat();
+    out.steps.get_mut(..all.len())?.copy_from_slice(&all);
+    out.steps_count = u32::try_from(all.len()).ok()?;
     if overwritten(call.fetches) || REPLACES_MEMORY.contains(&call.name) {
         out.flags |= READ_EARLY;
     }
@@ -143,7 +145,7 @@ mod tests {
             for call in observer_model::all(arch) {
                 assert!((call.nr as usize) < CALLS_MAX, "{}", call.name);
                 let plan = plan(call, true).unwrap_or_else(|| panic!("{} does not fit", call.name));
-                assert_eq!(plan.steps_count as usize, call.fetches.len());
+                assert!(plan.steps_count as usize >= call.fetches.len());
             }
         }
     }

@@ -35,6 +35,8 @@ pub struct Report {
     pub exit_code: Option<i32>,
     /// Signal that ended it.
     pub signal: Option<i32>,
+    /// Process id of the command.
+    pub root: Option<u32>,
     /// Calls recorded or, before a trigger, seen.
     pub calls: u64,
     /// Messages received.
@@ -57,6 +59,7 @@ pub struct Report {
 struct Wishes {
     stop: Option<String>,
     triggers: Vec<Value>,
+    notes: Vec<Value>,
     report: Report,
     over: bool,
 }
@@ -87,7 +90,7 @@ impl Session {
         let root = config.command.as_ref().map(Waiting::start).transpose()?;
         let mut lives = Lives::new(&config.containers, root.as_ref().map(Waiting::pid));
         targets(&config, &mut kernel, &mut lives, root.as_ref())?;
-        let mut output = Output::new(&config, key)?;
+        let mut output = Output::new(&config, key, monotonic_ns())?;
         kernel.attach()?;
         take_stock(&config, &mut kernel, &mut lives, &mut output)?;
         let feed = Feed::new(lives, root.as_ref().map(Waiting::pid));
@@ -118,6 +121,11 @@ impl Session {
     /// Seals the past and what follows, for a reason that was found outside.
     pub fn trigger(&self, reason: Value) {
         self.wishes().triggers.push(reason);
+    }
+
+    /// Seals a line of low volume about now: what was learnt outside the probe, of containers for example.
+    pub fn note(&self, line: Value) {
+        self.wishes().notes.push(line);
     }
 
     /// How it goes, and whether it is over.
@@ -237,6 +245,7 @@ struct Watching {
 impl Watching {
     fn run(&mut self) -> Result<Report, ProbeError> {
         let outcome = self.watch();
+        let _ = self.look_after();
         self.kernel.detach();
         let report = self.finish(outcome);
         let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -289,11 +298,15 @@ impl Watching {
         let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
         wishes.report = report;
         let triggers = std::mem::take(&mut wishes.triggers);
+        let notes = std::mem::take(&mut wishes.notes);
         drop(wishes);
-        for trigger in triggers {
-            self.output.fire(monotonic_ns(), trigger);
+        for note in notes {
+            self.output.line(monotonic_ns(), note, Severity::Info);
         }
-        self.output.tick(monotonic_ns(), &self.feed.lives)
+        for trigger in triggers {
+            self.output.fire(monotonic_ns(), &trigger)?;
+        }
+        self.output.tick(monotonic_ns(), self.losses.total)
     }
 
     fn told_to_stop(&mut self, taken: usize) -> Option<String> {
@@ -316,6 +329,7 @@ impl Watching {
         Ok(Report {
             exit_code: ending.exit_code,
             signal: ending.signal,
+            root: self.feed.lives.root,
             calls: self.feed.received.calls,
             received: self.feed.received.messages,
             seen: counters.iter().map(|c| c.seen).sum(),

@@ -62,6 +62,12 @@ impl WatchSession {
         Ok(())
     }
 
+    /// Seals a line that was learnt outside the probe; a JSON object with a `type`.
+    fn note(&self, line: &[u8]) -> PyResult<()> {
+        self.session.note(serde_json::from_slice(line).map_err(bad_json)?);
+        Ok(())
+    }
+
     /// Ends the watch, waits until all is sealed and returns the JSON report.
     fn stop<'py>(&self, py: Python<'py>, reason: &str) -> PyResult<Bound<'py, PyBytes>> {
         let report = py.detach(|| self.session.stop(reason)).map_err(probe_error)?;

@@ -6,7 +6,7 @@ use crate::chunk::Kind;
 use crate::codec::ChunkEncoder;
 use crate::error::RecordingError;
 use crate::typed;
-use crate::writer::{Batch, RecordingWriter};
+use crate::writer::{Batch, Packed, RecordingWriter};
 use observer_evidence::Severity;
 use observer_model::Record;
 use serde_json::{Map, Value};
@@ -27,6 +27,8 @@ const PIECE_BYTES: usize = 16 << 20;
 
 #[derive(Default)]
 struct State {
+    /// Sealed before everything else.
+    past: Vec<Packed>,
     encoder: ChunkEncoder,
     calls: Vec<u8>,
     calls_count: u32,
@@ -49,7 +51,8 @@ struct State {
 
 impl State {
     fn pending(&self) -> bool {
-        self.encoder.records > 0 || self.calls_count > 0 || self.typed_count > 0 || !self.blobs.is_empty() || !self.lines.is_empty()
+        let records = self.encoder.records > 0 || self.calls_count > 0 || self.typed_count > 0;
+        records || !self.past.is_empty() || !self.blobs.is_empty() || !self.lines.is_empty()
     }
 
     fn bytes(&self) -> usize {
@@ -99,6 +102,14 @@ impl Recorder {
         state.next_record += 1;
         self.settle(state);
         true
+    }
+
+    /// Appends batches that were compressed before this recording began; to be called before any record is pushed.
+    pub fn push_past(&self, past: Vec<Packed>) {
+        let mut state = self.shared.lock();
+        state.next_record += past.iter().map(|packed| u64::from(packed.batch.records)).sum::<u64>();
+        state.past = past;
+        self.shared.wake.notify_one();
     }
 
     /// Appends an embedder's calls (`count` JSON lines, each ending in a newline); returns the first one's record number.
@@ -200,6 +211,7 @@ impl Recorder {
 }
 
 struct Taken {
+    past: Vec<Packed>,
     batches: Vec<Batch>,
     lines: Vec<(Vec<u8>, Severity)>,
     ticket: u64,
@@ -228,7 +240,8 @@ fn take(state: &mut State) -> Taken {
         let (base_ns, last_ns) = state.typed_ns;
         batches.push(Batch { kind: Kind::Typed, payload: mem::take(&mut state.typed), records, base_ns, last_ns });
     }
-    Taken { batches, lines, ticket: state.requested, durable: mem::take(&mut state.durable), stop: state.stop }
+    let (past, durable) = (mem::take(&mut state.past), mem::take(&mut state.durable));
+    Taken { past, batches, lines, ticket: state.requested, durable, stop: state.stop }
 }
 
 /// Waits until there is a reason to seal: enough bytes, old enough, a flush, or the end.
@@ -250,6 +263,9 @@ fn wait_for_work(shared: &Shared) -> Taken {
 fn seal(writer: &mut RecordingWriter, work: &Taken) -> Result<(), RecordingError> {
     for (line, severity) in &work.lines {
         writer.seal_line(line, *severity)?;
+    }
+    for packed in &work.past {
+        writer.seal_packed(packed)?;
     }
     for batch in &work.batches {
         writer.seal_batch(batch)?;

@@ -94,18 +94,22 @@ fn u64_at(b: &[u8; HEADER], at: usize) -> u64 {
     u64::from(u32_at(b, at)) | (u64::from(u32_at(b, at + 4)) << 32)
 }
 
-/// Compresses `payload` and puts the header before it; `facts.stored` and `facts.raw` are set here.
-pub fn build(mut facts: Header, payload: &[u8]) -> Result<Vec<u8>, RecordingError> {
-    let too_big = || RecordingError::Malformed("chunk larger than 64 MiB".to_owned());
+/// Compresses a payload as chunks hold it.
+pub fn pack(kind: Kind, payload: &[u8]) -> Result<Vec<u8>, RecordingError> {
     if payload.len() > MAX_PAYLOAD {
-        return Err(too_big());
+        return Err(RecordingError::Malformed("chunk larger than 64 MiB".to_owned()));
     }
-    let packed = zstd::bulk::compress(payload, facts.kind.level()).map_err(RecordingError::io("compress a chunk"))?;
-    facts.raw = u32::try_from(payload.len()).map_err(|_| too_big())?;
+    zstd::bulk::compress(payload, kind.level()).map_err(RecordingError::io("compress a chunk"))
+}
+
+/// Puts the header before a packed payload of `raw` bytes; `facts.stored` and `facts.raw` are set here.
+pub fn build(mut facts: Header, packed: &[u8], raw: usize) -> Result<Vec<u8>, RecordingError> {
+    let too_big = || RecordingError::Malformed("chunk larger than 64 MiB".to_owned());
+    facts.raw = u32::try_from(raw).map_err(|_| too_big())?;
     facts.stored = u32::try_from(packed.len()).map_err(|_| too_big())?;
     let mut out = Vec::with_capacity(HEADER + packed.len());
     out.extend_from_slice(&facts.to_bytes(ZSTD));
-    out.extend_from_slice(&packed);
+    out.extend_from_slice(packed);
     Ok(out)
 }
 

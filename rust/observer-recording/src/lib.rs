@@ -23,4 +23,4 @@ pub use background::Recorder;
 pub use error::RecordingError;
 pub use reader::RecordingReader;
 pub use verify::{verify_recording, RecordingProof};
-pub use writer::RecordingWriter;
+pub use writer::{Batch, Packed, RecordingWriter};

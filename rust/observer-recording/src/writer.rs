@@ -28,6 +28,23 @@ pub struct Batch {
     pub last_ns: u64,
 }
 
+/// A batch already compressed, as the memory of a pre-trigger keeps it.
+pub struct Packed {
+    /// Facts; the payload is compressed.
+    pub batch: Batch,
+    /// Bytes of the payload before.
+    pub raw_bytes: usize,
+}
+
+impl Packed {
+    /// Compresses a batch.
+    pub fn of(mut batch: Batch) -> Result<Packed, RecordingError> {
+        let raw_bytes = batch.payload.len();
+        batch.payload = chunk::pack(batch.kind, &batch.payload)?;
+        Ok(Packed { batch, raw_bytes })
+    }
+}
+
 /// Writes one recording. Not thread-safe; see [`crate::background::Recorder`].
 pub struct RecordingWriter {
     dir: PathBuf,
@@ -93,6 +110,18 @@ impl RecordingWriter {
 
     /// Compresses and stores a batch, then seals its digest.
     pub fn seal_batch(&mut self, batch: &Batch) -> Result<(), RecordingError> {
+        let encoded = if batch.kind == Kind::Typed { Some(typed_codec::encode(&batch.payload)?) } else { None };
+        let payload = encoded.as_ref().unwrap_or(&batch.payload);
+        let packed = chunk::pack(batch.kind, payload)?;
+        self.seal_chunk(batch, &packed, payload.len())
+    }
+
+    /// Stores a batch that was compressed before, then seals its digest.
+    pub fn seal_packed(&mut self, packed: &Packed) -> Result<(), RecordingError> {
+        self.seal_chunk(&packed.batch, &packed.batch.payload, packed.raw_bytes)
+    }
+
+    fn seal_chunk(&mut self, batch: &Batch, packed: &[u8], raw_bytes: usize) -> Result<(), RecordingError> {
         let header = Header {
             kind: batch.kind,
             arch: self.arch,
@@ -103,13 +132,11 @@ impl RecordingWriter {
             base_ns: batch.base_ns,
             last_ns: batch.last_ns,
         };
-        let encoded = if batch.kind == Kind::Typed { Some(typed_codec::encode(&batch.payload)?) } else { None };
-        let payload = encoded.as_ref().unwrap_or(&batch.payload);
-        let bytes = chunk::build(header, payload)?;
+        let bytes = chunk::build(header, packed, raw_bytes)?;
         let (segment, offset) = self.store(&bytes)?;
         let line = json!({
             "type": "chunk", "kind": batch.kind.name(), "segment": segment, "offset": offset, "length": bytes.len(),
-            "first_record": self.next_record, "records": batch.records, "raw_bytes": payload.len(),
+            "first_record": self.next_record, "records": batch.records, "raw_bytes": raw_bytes,
             "first_ns": batch.base_ns, "last_ns": batch.last_ns, "sha256": chunk::digest(&bytes),
         });
         self.next_record += u64::from(batch.records);

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 from uuid import UUID
 
 from observer.cli import exit_codes
 from observer.cli.printing import safe, talk
 from observer.cli.times import show_span
-from observer.errors import UsageError
+from observer.errors import CapabilityError, UsageError
 from observer.trace import RecordedCommand, RecordingOptions, record_command
 
 __all__ = ["Record"]
+
+_STARTED: Final = UUID(int=0)  # --container without a value: the command itself starts the containers
 
 
 class Record:
@@ -32,6 +34,7 @@ class Record:
       observer record -o build.rec -- make            into a directory of your choice
       observer record --only network,process -- curl http://localhost:8000/
       observer record --data 4096 -- python3 job.py   keep more of what is read and written
+      observer record --container -- crun run web     a container from before its first instruction (eBPF, as root)
     """
 
     name: ClassVar[str] = "record"
@@ -70,11 +73,27 @@ class Record:
         parser.add_argument(
             "--no-follow", action="store_true", help="record the command alone, not its children"
         )
-        parser.add_argument("--container", metavar="UUID", type=UUID, help="the container this belongs to")
+        self._prepare_engine(parser)
         parser.add_argument("--plugin", metavar="UUID", type=UUID, help="the plugin this belongs to")
         parser.add_argument("-q", "--quiet", action="store_true", help="say nothing at the end")
         parser.add_argument(
             "command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run, after --"
+        )
+
+    @staticmethod
+    def _prepare_engine(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--engine",
+            choices=("ptrace", "ebpf", "auto"),
+            help="how to record: ptrace (the default) needs no root; ebpf stops nothing; auto takes ebpf where it may",
+        )
+        parser.add_argument(
+            "--container",
+            metavar="UUID",
+            nargs="?",
+            type=UUID,
+            const=_STARTED,
+            help="the container this belongs to; without a value: the command starts containers, seal what is known of them",
         )
 
     def run(self, args: argparse.Namespace) -> int:
@@ -89,13 +108,33 @@ class Record:
             only=tuple(args.only),
             pin=args.pin,
             follow=not args.no_follow,
-            container_id=args.container,
+            container_id=None if args.container is _STARTED else args.container,
             plugin_id=args.plugin,
         )
-        done = record_command(words, options)
+        done, engine = _record(words, options, args)
         if not args.quiet:
-            talk(f"observer: {_told(done, args.output)}")
+            talk(f"observer: {_told(done, args.output)} ({engine})")
         return exit_codes.of_signal(done.signal) if done.signal is not None else int(done.exit_code or 0)
+
+
+def _record(
+    words: list[str], options: RecordingOptions, args: argparse.Namespace
+) -> tuple[RecordedCommand, str]:
+    """Record with the engine that was asked for, or the best that this user may; return which it was."""
+    starts = args.container is _STARTED
+    engine = args.engine or ("auto" if starts else "ptrace")
+    if engine == "ebpf" and args.no_follow:
+        raise UsageError("--no-follow needs --engine ptrace", hint="the probe follows every child")
+    if engine != "ptrace" and not args.no_follow:
+        from observer.trace.live import record_with_probe
+
+        try:
+            return record_with_probe(words, options, containers=starts), "eBPF"
+        except CapabilityError as error:
+            if engine == "ebpf":
+                raise
+            talk(f"observer: without eBPF ({safe(str(error))}): recording with ptrace")
+    return record_command(words, options), "ptrace"
 
 
 def _told(done: RecordedCommand, output: Path | None) -> str:

@@ -110,6 +110,12 @@ class WatchVerb:
             "--on", action="append", default=[], metavar="CONDITION", help="what seals it; may be repeated"
         )
         past.add_argument(
+            "--control",
+            metavar="PATH",
+            type=Path,
+            help="also seal when a line is sent to this Unix socket, made here",
+        )
+        past.add_argument(
             "--windows", metavar="N", type=int, default=0, help="end after sealing so many windows"
         )
 
@@ -140,7 +146,7 @@ def _options(args: argparse.Namespace) -> WatchOptions:
             "nothing to watch was named",
             hint="one of --pid, --cgroup, --container, --all; see 'observer watch --help'",
         )
-    if args.on and args.pre_trigger is None:
+    if (args.on or args.control) and args.pre_trigger is None:
         raise UsageError("--on needs --pre-trigger", hint="as in --pre-trigger 60s --on 'denied'")
     if not 0 <= args.data <= 4096:
         raise UsageError("--data is from 0 to 4096")
@@ -151,6 +157,7 @@ def _options(args: argparse.Namespace) -> WatchOptions:
             after_s=args.after,
             memory_bytes=args.memory,
             conditions=tuple(args.on),
+            control=args.control,
             windows=args.windows,
         )
     return WatchOptions(

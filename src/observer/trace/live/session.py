@@ -35,6 +35,7 @@ class PreTrigger:
         after_s: Seconds after it; a trigger inside them extends the window.
         memory_bytes: Most memory for the past, compressed.
         conditions: What fires, in the language of docs/spec/conditions.md.
+        control: Path of a Unix socket to make; a line sent to it fires, by this user or root.
         windows: End after sealing so many windows; 0 goes on.
     """
 
@@ -42,6 +43,7 @@ class PreTrigger:
     after_s: float = 5.0
     memory_bytes: int = 256 << 20
     conditions: tuple[str, ...] = ()
+    control: Path | None = None
     windows: int = 0
 
 
@@ -63,6 +65,8 @@ class WatchOptions:
         string_bytes: Bytes kept of each path or string, at most 4096.
         buffer_bytes: Size of the kernel's ring buffer, a power of two.
         pre_trigger: Keep the past until something happens; None seals everything as it comes.
+        container_id: The container the trace belongs to; None takes that of the first of `containers`.
+        plugin_id: The plugin the trace belongs to.
         identity: On whose behalf; None for the calling user on this machine.
         stall_ms: For tests of the accounting: take nothing for so long after the start.
     """
@@ -80,6 +84,8 @@ class WatchOptions:
     string_bytes: int = 4096
     buffer_bytes: int = 16 << 20
     pre_trigger: PreTrigger | None = None
+    container_id: UUID | None = None
+    plugin_id: UUID | None = None
     identity: IdentityContext | None = None
     stall_ms: int = 0
 
@@ -97,6 +103,7 @@ class WatchReport:
         recordings: Recordings made.
         kept_bytes: Memory that the kept past takes.
         kept_s: Seconds it reaches back.
+        root: Process id of the command.
         exit_code: Exit status of the command.
         signal: Signal that ended it.
     """
@@ -109,6 +116,7 @@ class WatchReport:
     recordings: tuple[Path, ...]
     kept_bytes: int
     kept_s: float
+    root: int | None
     exit_code: int | None
     signal: int | None
 
@@ -154,6 +162,10 @@ class Watch:
         """Seal the kept past and what follows, for a reason found outside the probe."""
         self._session.trigger(encode(dict(reason)))
 
+    def note(self, line: Mapping[str, Any]) -> None:
+        """Seal a line of low volume about now; it has a `type`."""
+        self._session.note(encode(dict(line)))
+
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until it is over by itself or the time is; return whether it is over."""
         until = None if timeout_s is None else clock.monotonic_ns() + round(timeout_s * 1e9)
@@ -179,7 +191,8 @@ def _config(path: Path, trace_id: UUID, options: WatchOptions) -> dict[str, Any]
         trace_id,
         options.identity or caller(),
         source="ebpf",
-        container_id=first.trace_container_id if first else None,
+        container_id=options.container_id or (first.trace_container_id if first else None),
+        plugin_id=options.plugin_id,
         command=None if options.command is None else options.command[1],
     )
     start["containers"] = [container.to_dict() for container in options.containers]
@@ -232,5 +245,6 @@ def _pre_trigger(wanted: PreTrigger | None) -> dict[str, Any] | None:
         "after_s": wanted.after_s,
         "memory_bytes": wanted.memory_bytes,
         "conditions": list(wanted.conditions),
+        "control": None if wanted.control is None else str(wanted.control.absolute()),
         "windows": wanted.windows,
     }
