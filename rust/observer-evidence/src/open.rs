@@ -201,12 +201,11 @@ fn reordered(outcome: Result<Tail, EvidenceError>, check: &LogCheck, state: Opti
         Ok(tail) => return Ok(tail),
         Err(error) => error,
     };
-    let same_file = |state: &&Chainstate| {
-        let header = check.header.as_ref();
-        let segment = header.and_then(|header| header.start.as_ref()).map_or(0, |start| start.segment);
-        header.is_some_and(|header| header.log == state.log) && segment == state.segment
-    };
-    let durable = state.filter(same_file).map(|state| state.durable);
+    let header = check.header.as_ref();
+    let segment = header.and_then(|header| header.start.as_ref()).map_or(0, |start| start.segment);
+    let of_this_log = |state: &&Chainstate| header.is_some_and(|header| header.log == state.log) && state.segment <= segment;
+    // One of the file before knows nothing of this one: it was not yet written anew when the power went.
+    let durable = state.filter(of_this_log).map(|state| if state.segment == segment { state.durable } else { 0 });
     match durable {
         Some(durable) if error.is_finding() && check.is_settled() && check.bytes >= durable => {
             Ok(Tail::Torn { offset: check.bytes, bytes: u64::MAX })

@@ -87,9 +87,10 @@ impl LogWriter {
             let _ = fs.remove(path);
         }
         let mut writer = started?;
+        // Before the directory is forced: a log that is found after a crash has its chainstate beside it.
+        writer.write_sidecars(true);
         let directory = path.parent().unwrap_or(Path::new("."));
         fs.sync_dir(directory).map_err(|error| EvidenceError::io(directory, "sync", error))?;
-        writer.write_sidecars(true);
         Ok(writer)
     }
 
