@@ -143,6 +143,27 @@ fn pruning_is_recorded_and_what_remains_still_proves() {
 }
 
 #[test]
+fn compressed_files_verify_and_prove_as_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let mut writer = LogWriter::create(&path, agent(true)).unwrap();
+    fill(&mut writer, 400);
+    let files = rotated(directory.path()).len();
+    assert_eq!(writer.compress_rotated().unwrap().len(), files);
+    writer.close().unwrap();
+    assert!(rotated(directory.path()).is_empty());
+    let key = SecretKey::new(vec![7; 32]).unwrap();
+    let judged = observer_evidence::audit(&path, Some(&key), &observer_evidence::Policy::default(), 2).unwrap();
+    assert_eq!((judged.verdict, judged.files), (observer_evidence::Verdict::Verified, files as u64 + 1));
+    let (proof, line) = observer_evidence::prove(&path, 3, Some(&key)).unwrap();
+    let signer = VerifierKey::parse(judged.proof.unwrap().signer.as_ref().unwrap()).unwrap();
+    assert_eq!(
+        observer_evidence::RecordProof::parse(&proof.encode()).unwrap().verify(&line, &signer).unwrap().origin,
+        "example.org/host"
+    );
+}
+
+#[test]
 fn the_checkpoint_key_must_stay_the_same() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");

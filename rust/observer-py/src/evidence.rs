@@ -167,6 +167,11 @@ impl EvidenceWriter {
         self.with(py, |writer| writer.prune(keep_bytes))
     }
 
+    /// Compress rotated files; returns their new paths.
+    fn compress_rotated(&self, py: Python<'_>) -> PyResult<Vec<PathBuf>> {
+        self.with(py, LogWriter::compress_rotated)
+    }
+
     /// The log's first record as JSON.
     fn identity(&self, py: Python<'_>) -> PyResult<String> {
         self.with(py, |writer| Ok(serde_json::to_string(writer.identity()).unwrap_or_default()))

@@ -157,6 +157,10 @@ class SealedLog:
         """Remove the oldest rotated files beyond `keep_bytes`, after sealing that they go; manifests stay."""
         return [Path(path) for path in self._open_writer.prune(keep_bytes)]
 
+    def compress_rotated(self) -> list[Path]:
+        """Replace rotated files by zstd-compressed ones, which verify and prove as before; returns their paths."""
+        return [Path(path) for path in self._open_writer.compress_rotated()]
+
     @property
     def identity(self) -> dict[str, Any]:
         """The first record of the log's file: its `log` id, `origin`, `hmac` key id and `signer`."""

@@ -16,7 +16,7 @@ from observer.evidence import SealedLog, load_hmac_key, read_log, verify_log
 from tests.spec.evidence_forge import KEY, Forge
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
@@ -107,8 +107,6 @@ def test_what_users_get_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such option"):
         SealedLog.create(tmp_path / "b.log", colour="red")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    path.write_bytes(path.read_bytes().replace(b'"clean"', b'"cleam"').replace(b'"seq":0', b'"seq":0'))
-    data = path.read_bytes()
-    path.write_bytes(data[:600] + bytes([data[600] ^ 1]) + data[601:])
-    with pytest.raises((ChainBroken, MacMismatch, Exception)):
+    path.write_bytes(path.read_bytes().replace(b'"size":', b'"sizf":'))
+    with pytest.raises(ChainBroken, match="sequence 1"):
         SealedLog.open(path, key=KEY)
