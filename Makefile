@@ -18,7 +18,7 @@ CARGO_TEST := cargo test --quiet --locked --workspace --exclude observer-py
 WORKERS ?= 2
 PYTEST_ARGS ?=
 
-.PHONY: help demo test check lint format bench golden readme setup setup-test clean distclean
+.PHONY: fuzz crash help demo test check lint format bench golden readme setup setup-test clean distclean
 
 help:  ## list what this Makefile can do
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,15 @@ $(STAMPS)/test-packages: tools/setup/packages.txt $(STAMPS)/build-packages
 $(INSTALLED): pyproject.toml tools/setup/python.sh $(RUST_SOURCES) | $(STAMPS)/build-packages
 	@if [ -e $@ ] && [ $@ -nt pyproject.toml ]; then tools/setup/python.sh native; else tools/setup/python.sh install; fi
 	@touch $@
+
+fuzz: setup-test  ## fuzz the parsers of hostile bytes, coverage-guided, for five minutes; needs nightly Rust and cargo-fuzz
+	mkdir -p rust/observer-evidence/fuzz/corpus/parsers
+	cp -n tests/vectors/evidence-log/* rust/observer-evidence/fuzz/corpus/parsers/
+	cd rust/observer-evidence && cargo +nightly fuzz run parsers -- -max_total_time=300 -max_len=8192
+
+crash: setup-test  ## the long crash tests of the sealed log: 3,000 power cuts, 5,000 kills, a million mutants
+	OBSERVER_POWER_CUTS=3000 OBSERVER_MUTANTS=20000 cargo test --quiet --locked --release -p observer-evidence
+	OBSERVER_KILLS=5000 $(BIN)/pytest -q tests/unit/evidence/test_kill.py
 
 clean:  ## remove what was built, keep .venv/
 	rm -rf build target .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
