@@ -65,39 +65,8 @@ class Plugin:
             metavar="NAME=VALUE",
             help="give it a variable; NAME alone copies yours",
         )
-        parser.add_argument(
-            "--fuel", type=int, metavar="N", help="instructions it may execute, roughly (default no limit)"
-        )
-        parser.add_argument(
-            "--memory",
-            type=_bytes,
-            default=128 << 20,
-            metavar="BYTES",
-            help="memory it may use; K, M, G (default 128M)",
-        )
-        parser.add_argument(
-            "--timeout", type=float, metavar="S", help="seconds each call into it may take (default no limit)"
-        )
-        parser.add_argument(
-            "--files", type=int, default=64, metavar="N", help="descriptors it may have open (default 64)"
-        )
-        parser.add_argument(
-            "--deny", action="append", default=[], metavar="FUNCTION", help="refuse a function always"
-        )
-        parser.add_argument(
-            "--name", metavar="NAME", help="its name and first argument (default the file's name)"
-        )
-        parser.add_argument(
-            "--plugin-id", type=UUID, metavar="UUID", help="its id on every record (default a new one)"
-        )
-        parser.add_argument("--container", type=UUID, metavar="UUID", help="the container it belongs to")
-        parser.add_argument(
-            "-o", "--output", metavar="PATH", type=Path, help="directory to make for the recording"
-        )
-        parser.add_argument(
-            "--json", action="store_true", help="tell the outcome as one JSON object on stderr's place"
-        )
-        parser.add_argument("-q", "--quiet", action="store_true", help="say nothing at the end")
+        _add_limits(parser)
+        _add_recording(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Run the plugin and return its exit status."""
@@ -125,6 +94,45 @@ class Plugin:
                 f"observer: plugin {outcome.kind}{end}; see 'observer show {name}', replay with 'observer replay {name}'"
             )
         return outcome.exit_status
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--fuel", type=int, metavar="N", help="instructions it may execute, roughly (default no limit)"
+    )
+    parser.add_argument(
+        "--memory",
+        type=_bytes,
+        default=128 << 20,
+        metavar="BYTES",
+        help="memory it may use; K, M, G (default 128M)",
+    )
+    parser.add_argument(
+        "--timeout", type=float, metavar="S", help="seconds each call into it may take (default no limit)"
+    )
+    parser.add_argument(
+        "--files", type=int, default=64, metavar="N", help="descriptors it may have open (default 64)"
+    )
+    parser.add_argument(
+        "--deny", action="append", default=[], metavar="FUNCTION", help="refuse a function always"
+    )
+
+
+def _add_recording(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--name", metavar="NAME", help="its name and first argument (default the file's name)"
+    )
+    parser.add_argument(
+        "--plugin-id", type=UUID, metavar="UUID", help="its id on every record (default a new one)"
+    )
+    parser.add_argument("--container", type=UUID, metavar="UUID", help="the container it belongs to")
+    parser.add_argument(
+        "-o", "--output", metavar="PATH", type=Path, help="directory to make for the recording"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="end with the outcome as one JSON object on stdout"
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing at the end")
 
 
 def _attended(plugin: Host, code: bytes, timeout_s: float | None) -> PluginOutcome:
