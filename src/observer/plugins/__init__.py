@@ -14,8 +14,11 @@ from observer.plugins.host import Plugin, RecordingPlace, run_plugin
 from observer.plugins.options import Mount, PluginLimits, PluginOptions, PluginOutcome, PluginState
 from observer.plugins.policy import Decision, PluginPolicy
 from observer.plugins.recording import PluginRecording
+from observer.plugins.replay import PluginReplay, ReplayReport
+from observer.plugins.snapshot import AnalysisInstance, restore_for_analysis, take_snapshot
 
 __all__ = [
+    "AnalysisInstance",
     "Decision",
     "Mount",
     "Plugin",
@@ -24,7 +27,11 @@ __all__ = [
     "PluginOutcome",
     "PluginPolicy",
     "PluginRecording",
+    "PluginReplay",
     "PluginState",
     "RecordingPlace",
+    "ReplayReport",
+    "restore_for_analysis",
     "run_plugin",
+    "take_snapshot",
 ]

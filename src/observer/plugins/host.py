@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from observer.errors import FormatError, ObserverError, UsageError
 from observer.evidence import load_hmac_key
 from observer.ids import new_id
 from observer.model.identity import IdentityContext
+from observer.plugins.finishing import finish_call
 from observer.plugins.functions import ENV
 from observer.plugins.imports import define_env
 from observer.plugins.machine import Halt, Machine, PluginImage
@@ -135,6 +137,7 @@ class Plugin:
         self._policy = policy or PluginPolicy()
         self._calls = HostCalls(self._policy, options.environment, self.recorder.record_event)
         self._machine: Machine | None = None
+        self._sizes: Mapping[str, int] = {}
         self._sealing = threading.Event()
         self._closing = threading.Lock()
         self._closed = False
@@ -178,6 +181,7 @@ class Plugin:
             open_files=3 + len(self.options.mounts),
             max_open_files=self.options.limits.open_files,
         )
+        self._sizes = wiring.sizes
         texts = front_text(image.functions), recorder_text(wiring)
         self._declare(image, texts)
         machine = Machine(image, wiring, self.options.limits, self._define, texts=texts)
@@ -269,7 +273,7 @@ class Plugin:
         recorder.mark("plugin_invoke", {"export": export, "values": list(values), "first_call": first})
         outcome = machine.call(export, values, timeout_s=self.options.limits.timeout_s)
         ring.take(recorder.append_typed)
-        if unfinished := ring.abandon():
+        if unfinished := ring.abandon(lambda entry: finish_call(machine, self._sizes, entry)):
             recorder.append_typed(unfinished)
         done = {"export": export, "result": outcome.to_dict(), "fuel": machine.fuel_used()}
         recorder.mark("plugin_return", {**done, "end_call": recorder.append_typed(b"")})

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from observer.errors import FormatError, ObserverError
+from observer.errors import FormatError
 from observer.plugins.binary import Exposed, expose, refuse_foreign
 from observer.plugins.functions import WASI, HostFunction, host_functions
 from observer.plugins.options import PluginLimits, PluginOutcome
@@ -144,7 +144,7 @@ class Machine:
         image: The plugin.
         store: Its store.
         ring: The recorder's ring.
-        interrupted: Set when a call was ended for time.
+        raised: Where a host function without conversions leaves its exception.
     """
 
     def __init__(
@@ -170,6 +170,7 @@ class Machine:
         """
         box = sandbox()
         self.image, self.limits = image, limits
+        self.raised: dict[str, BaseException] = {}
         self.store = box.new_store()
         self.ticker = Ticker(box.engine)
         memory = wasmtime.Memory(
@@ -209,6 +210,12 @@ class Machine:
         """The plugin's memory."""
         return self._exports["memory"]
 
+    def limit_fuel(self, total: int) -> None:
+        """Let it run until this much fuel is used since the start."""
+        left = max(total - self.fuel_used(), 1)
+        self.fuel = self.fuel_used() + left
+        self.store.set_fuel(left)
+
     def fuel_used(self) -> int:
         """Return the fuel consumed so far: the recording's logical clock."""
         return self.fuel - int(self.store.get_fuel())
@@ -227,16 +234,23 @@ class Machine:
                 returned = function(self.store, *values)
             except Halt as halt:
                 return halt.outcome
-            except wasmtime.ExitTrap as error:
-                return PluginOutcome("exited", str(error.code), f"exit status {error.code}")
-            except wasmtime.Trap as error:
-                return _trapped(error, self.limits)
-            except (ObserverError, MemoryError):
-                raise
-            except wasmtime.WasmtimeError as error:
-                return PluginOutcome("trapped", "host", first_line(error))
+            except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
+                return self._ended(error)
         found = returned if isinstance(returned, list) else [] if returned is None else [returned]
         return PluginOutcome("returned", "", "", tuple(found))
+
+    def _ended(self, error: Exception) -> PluginOutcome:
+        """Return the outcome of a call that a host function, a trap or a limit ended."""
+        raised = self.raised.pop("raised", None)
+        if isinstance(raised, Halt):
+            return raised.outcome
+        if raised is not None:
+            raise raised from None
+        if isinstance(error, wasmtime.ExitTrap):
+            return PluginOutcome("exited", str(error.code), f"exit status {error.code}")
+        if isinstance(error, wasmtime.Trap):
+            return _trapped(error, self.limits)
+        return PluginOutcome("trapped", "host", first_line(error))
 
     def export_object(self, name: str) -> Any:
         """Return an export of the running module, its added ones included."""

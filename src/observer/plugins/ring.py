@@ -25,6 +25,7 @@ _HEAD: Final = struct.Struct("<IHHQQiI")
 _BLOB: Final = struct.Struct("<HHIII")
 _FUNCTION_AND_FLAGS: Final = 4
 _MOST_REASON: Final = 2048
+_RETURNED: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +146,22 @@ class Ring:
         start = self._base + self._record.value
         return ctypes.string_at(start, ctypes.c_uint32.from_address(start + 28).value)
 
-    def abandon(self) -> bytes:
-        """Return the call under way as one that did not return, and forget it."""
-        entry = bytearray(self.unfinished())
-        if entry:
-            entry[0:4] = len(entry).to_bytes(4, "little")
-            entry[6:8] = (int.from_bytes(entry[6:8], "little") | NO_RESULT).to_bytes(2, "little")
-            entry[16:28] = bytes(12)
-            self._pending.value = 0
+    def abandon(self, finish: Callable[[bytes], bytes] | None = None) -> bytes:
+        """Return the call under way and forget it.
+
+        Args:
+            finish: Adds what was read at return to a call that had returned when the plugin was ended; without it, and
+                for one that had not returned, the call is told as having no result.
+        """
+        entry, returned = bytearray(self.unfinished()), self._pending.value == _RETURNED
+        self._pending.value = 0
+        if not entry:
+            return b""
+        if returned and finish is not None:
+            return finish(bytes(entry))
+        entry[0:4] = len(entry).to_bytes(4, "little")
+        entry[6:8] = NO_RESULT.to_bytes(2, "little")
+        entry[16:28] = bytes(12)
         return bytes(entry)
 
     def decide(self, allowed: bool, reason: str) -> None:

@@ -17,6 +17,7 @@
     (local.set $at (global.get $rec))
     (i64.store $ring offset=16 (local.get $at) (call $now))
     (i32.store $ring offset=24 (local.get $at) (local.get $r))
+    (i32.store $ring offset=4 (i32.const 0) (i32.const 2))
 ;;; commit
     (local.set $at (global.get $rec))
     (i32.store $ring (local.get $at) (i32.sub (global.get $cur) (local.get $at)))

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""observer replay: runs a recording again, compares, and says where it differs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+from observer.cli.printing import print_json, safe
+from observer.errors import DesyncError, NotFoundError, UsageError
+from observer.forensic.encoding import comparison_to_dict
+from observer.model.forensic import (
+    Breakpoint,
+    BreakpointAction,
+    ReplayComparison,
+    ReplayEnvironment,
+    ResourceLimits,
+)
+from observer.plugins.replay import PluginReplay
+from observer.trace import TraceStore
+
+__all__ = ["Replay"]
+
+_SCHEMA = "observer.replay/1"
+_SHOWN = 10
+
+
+class Replay:
+    """Run a recorded plugin again with no host at all and compare every call with the recorded one.
+
+    Final memory, globals and fuel are compared too. Exit status 0 when all is equal, 16 when something differs; the first
+    difference is named. Recordings made by 'observer plugin run' can be replayed.
+
+    Examples:
+      observer replay last
+      observer replay last --break "path_open: args[2].contains('passwd')"
+      observer replay last --with patched.wasm                up to the first divergence
+      observer replay last --input /data/in.txt=other.txt     another file in place of the recorded one
+    """
+
+    name: ClassVar[str] = "replay"
+
+    def prepare_parser(self, parser: argparse.ArgumentParser) -> None:
+        """Add the verb's options and arguments."""
+        parser.add_argument(
+            "recording", metavar="REC", help="a recording: path, first letters of its id, or 'last'"
+        )
+        parser.add_argument(
+            "--break",
+            dest="places",
+            action="append",
+            default=[],
+            metavar="CALL[: CONDITION]",
+            help="tell each such call that is met; * for every call",
+        )
+        parser.add_argument(
+            "--input",
+            action="append",
+            default=[],
+            metavar="NAME=FILE",
+            help="a file's bytes in place of stdin, clock, random or a path as the plugin sees it",
+        )
+        parser.add_argument(
+            "--with", dest="other", type=Path, metavar="PLUGIN.wasm", help="another build of the plugin"
+        )
+        parser.add_argument(
+            "--timeout", type=float, default=60.0, metavar="S", help="seconds for each call into it"
+        )
+        parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Replay, print how it compares, and fail when it differs."""
+        path = TraceStore().find(args.recording)
+        environment = ReplayEnvironment(
+            resource_limits=ResourceLimits(max_cpu_time=args.timeout),
+            simulated_inputs=dict(_input(text) for text in args.input),
+            breakpoints=tuple(_place(text) for text in args.places),
+        )
+        code = _read(args.other) if args.other is not None else None
+        report = PluginReplay.open(path, environment, code=code).run()
+        comparison = report.comparison
+        if args.json:
+            told = comparison_to_dict(comparison) | {
+                "calls": report.calls,
+                "fuel": report.fuel,
+                "log": list(report.log),
+            }
+            told |= {"path": str(path), "status": report.status, "identical": comparison.is_identical}
+            print_json(_SCHEMA, "comparison", told)
+        else:
+            for line in report.log:
+                sys.stdout.write(f"{safe(line)}\n")
+            verdict = "IDENTICAL" if comparison.is_identical and report.status == "completed" else "DIFFERS"
+            sys.stdout.write(f"{verdict}  {safe(str(path))}\n")
+            sys.stdout.write(
+                f"  calls       {report.calls:,} replayed, {comparison.match_percentage * 100:.4g} % equal\n"
+            )
+            sys.stdout.write(
+                f"  fuel        {report.fuel:,}\n  outcome     {safe(report.outcome.message or report.outcome.kind)}\n"
+            )
+            sys.stdout.writelines(f"{line}\n" for line in _differences(comparison))
+        if not comparison.is_identical or report.status in ("diverged", "aborted"):
+            raise DesyncError(
+                _first(comparison, report.outcome.message), hint="see the differences above, or --json"
+            )
+        return 0
+
+
+def _differences(comparison: ReplayComparison) -> list[str]:
+    told = []
+    for call in comparison.syscall_differences[:_SHOWN]:
+        told.append(f"  {call.kind.value:<12}{safe(call.detail)}")
+        told += [f"    recorded  {safe(call.original)}"] if call.original else []
+        told += [f"    replayed  {safe(call.replay)}"] if call.replay else []
+    for item in comparison.outcome_differences[:_SHOWN]:
+        told.append(f"  {safe(item.subject):<12}{safe(item.original)} recorded, {safe(item.replay)} replayed")
+    return told
+
+
+def _first(comparison: ReplayComparison, message: str) -> str:
+    if comparison.syscall_differences:
+        return f"the replay differs from the recording at {comparison.syscall_differences[0].detail}"
+    if comparison.outcome_differences:
+        return f"the replay ends otherwise: {comparison.outcome_differences[0].subject} differs"
+    return f"the replay was not finished: {message}"
+
+
+def _place(text: str) -> Breakpoint:
+    name, separator, condition = text.partition(":")
+    return Breakpoint(name.strip(), condition.strip() if separator else None, BreakpointAction.LOG)
+
+
+def _input(text: str) -> tuple[str, bytes]:
+    name, separator, file = text.partition("=")
+    if not separator:
+        raise UsageError(f"cannot read the input {text!r}", hint="write it as NAME=FILE")
+    return name, _read(Path(file))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"no file at {path}", hint="check the path", where={"path": str(path)}) from error

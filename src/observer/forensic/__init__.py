@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replays recordings and compares what happens with what was recorded.
+
+    from observer import forensic
+
+    replay_id = forensic.start_replay(trace_id, forensic.ReplayEnvironment())
+    forensic.wait_for_replay(replay_id)
+    comparison = forensic.get_replay_context(replay_id).comparison
+    print(f"{comparison.match_percentage * 100} %")
+
+A replay is a process of its own: it goes on when the program that asked for it ends. Which engine replays is told by what made
+the recording. The room never writes to a recording; results lie beside it in the store.
+"""
+
+from observer.forensic.jobs import (
+    abort_replay,
+    get_replay_context,
+    resume_replay,
+    start_replay,
+    wait_for_replay,
+)
+from observer.model.forensic import (
+    Breakpoint,
+    BreakpointAction,
+    DifferenceKind,
+    ForensicContext,
+    IsolationLevel,
+    OutcomeDifference,
+    ReplayComparison,
+    ReplayEnvironment,
+    ReplayStatus,
+    ResourceLimits,
+    SyscallDifference,
+    TimingDifference,
+)
+
+__all__ = [
+    "Breakpoint",
+    "BreakpointAction",
+    "DifferenceKind",
+    "ForensicContext",
+    "IsolationLevel",
+    "OutcomeDifference",
+    "ReplayComparison",
+    "ReplayEnvironment",
+    "ReplayStatus",
+    "ResourceLimits",
+    "SyscallDifference",
+    "TimingDifference",
+    "abort_replay",
+    "get_replay_context",
+    "resume_replay",
+    "start_replay",
+    "wait_for_replay",
+]
