@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finishes the record of a call that had returned when a limit ended the plugin inside the recorder.
+"""Finishes the record of a call that the recorder could not: a trap or a limit ended the plugin inside it.
 
-The host wrote its answer already, so a replay needs it: what the recorder would have read is read here.
+The host may have written before that, so a replay needs it: what the recorder would have read is read here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from observer.plugins.functions import HostFunction, Parameter
 from observer.plugins.machine import Machine
-from observer.plugins.ring import Call, read_calls
+from observer.plugins.ring import NO_RESULT, Call, read_calls
 
 __all__ = ["finish_call"]
 
@@ -25,13 +25,13 @@ def finish_call(machine: Machine, sizes: Mapping[str, int], entry: bytes) -> byt
     Args:
         machine: The plugin.
         sizes: Bytes of `sized` parameters.
-        entry: The call as known at entry, with its result.
+        entry: The call as known at entry, with its result if it had returned.
     """
-    call = next(read_calls(len(entry).to_bytes(4, "little") + entry[4:]))
+    call = next(read_calls(entry))
     function = machine.image.functions[call.function]
     size = int(machine.memory.data_len(machine.store))
     base = ctypes.cast(machine.memory.data_ptr(machine.store), ctypes.c_void_p).value or 0
-    out, flags = bytearray(entry), 0
+    out, flags = bytearray(entry), call.flags
     for index, address, length in _outputs(function, call, sizes, (base, size)):
         kept = max(min(length, size - address), 0)
         flags |= 4 if kept < length else 0
@@ -58,11 +58,14 @@ def _outputs(
         elif parameter.kind == "sized":
             yield index, address, sizes[parameter.size]
         elif parameter.kind == "fill":
-            yield index, address, _filled(parameter, arguments, call.result, memory)
-        elif parameter.kind == "scatter" and call.result == 0:
-            yield from _scattered(
-                index, call, function.argument_bytes, _word(memory, arguments[parameter.used or 0])
+            yield (
+                index,
+                address,
+                _filled(parameter, arguments, -1 if call.flags & NO_RESULT else call.result, memory),
             )
+        elif parameter.kind == "scatter" and (call.result == 0 or call.flags & NO_RESULT):
+            told = _OF_FAILED if call.flags & NO_RESULT else _word(memory, arguments[parameter.used or 0])
+            yield from _scattered(index, call, function.argument_bytes, told)
 
 
 def _word(memory: tuple[int, int], address: int) -> int:

@@ -258,9 +258,9 @@ class PluginReplay:
                 result = self._special(machine, function, entry, expected)
                 if result is not None:
                     return result
+            self._feed(machine, function, expected)
             if expected.flags & NO_RESULT:
                 raise Halt(self._recorded_end())
-            self._feed(machine, function, expected)
             return expected.result
 
         return answer

@@ -147,22 +147,20 @@ class Ring:
         return ctypes.string_at(start, ctypes.c_uint32.from_address(start + 28).value)
 
     def abandon(self, finish: Callable[[bytes], bytes] | None = None) -> bytes:
-        """Return the call under way and forget it.
+        """Return the call under way, if there is one, and forget it.
 
         Args:
-            finish: Adds what was read at return to a call that had returned when the plugin was ended; without it, and
-                for one that had not returned, the call is told as having no result.
+            finish: Adds what the host left in the plugin's memory. A call that had not returned is told as having no result.
         """
         entry, returned = bytearray(self.unfinished()), self._pending.value == _RETURNED
         self._pending.value = 0
         if not entry:
             return b""
-        if returned and finish is not None:
-            return finish(bytes(entry))
         entry[0:4] = len(entry).to_bytes(4, "little")
-        entry[6:8] = NO_RESULT.to_bytes(2, "little")
-        entry[16:28] = bytes(12)
-        return bytes(entry)
+        if not returned:
+            entry[6:8] = NO_RESULT.to_bytes(2, "little")
+            entry[16:28] = bytes(12)
+        return bytes(entry) if finish is None else finish(bytes(entry))
 
     def decide(self, allowed: bool, reason: str) -> None:
         """Leave the decision on the call under way where the recorder takes it from."""
