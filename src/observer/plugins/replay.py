@@ -28,10 +28,11 @@ from observer.plugins.machine import Halt, Machine, PluginImage
 from observer.plugins.options import PluginOutcome
 from observer.plugins.policy import put_state, remove_state
 from observer.plugins.recording import Invocation, PluginRecording
+from observer.plugins.report import ReplayReport
 from observer.plugins.ring import DENIED, NO_RESULT, REASON, Call, read_calls
 from observer.plugins.sandbox import engine_version, native_clock, unchecked, wasmtime
 from observer.plugins.simulation import Simulation
-from observer.plugins.telling import arguments_of, tell
+from observer.plugins.telling import arguments_of, first_change, short, tell, whole_call
 from observer.plugins.timing import Timing
 from observer.plugins.trampolines import Wiring
 
@@ -40,27 +41,6 @@ __all__ = ["PluginReplay", "ReplayReport"]
 _MOST_DIFFERENCES: Final = 1000  # told one by one
 _WINDOW: Final = 64  # recorded calls looked at to find a call again under simulated inputs
 _END: Final = PluginOutcome("replayed", "end", "the recording ends here: its writer was killed")
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayReport:
-    """How a replay came out.
-
-    Attributes:
-        status: `completed`, `diverged`, `stopped` at the wanted place, or `aborted` by a breakpoint.
-        comparison: How it compares.
-        calls: Calls replayed.
-        fuel: Fuel used.
-        outcome: How the last call into the plugin came out.
-        log: What breakpoints saw.
-    """
-
-    status: str
-    comparison: ReplayComparison
-    calls: int
-    fuel: int
-    outcome: PluginOutcome
-    log: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -230,9 +210,7 @@ class PluginReplay:
             return
         for key, subject in (("memories", "memory"), ("globals", "state"), ("tables", "state")):
             if expected.get(key) != found[key]:
-                self._outcomes.append(
-                    OutcomeDifference(subject, _short(expected.get(key)), _short(found[key]))
-                )
+                self._outcomes.append(OutcomeDifference(subject, short(expected.get(key)), short(found[key])))
 
     def _report(self, status: str, outcome: PluginOutcome) -> ReplayReport:
         total = max(self._read, self._replayed)
@@ -253,7 +231,7 @@ class PluginReplay:
             expected = self._next(machine, function, entry)
             self._replayed += 1
             if expected is None:
-                return self._simulation.answer(machine, function, _whole(entry))
+                return self._simulation.answer(machine, function, whole_call(entry))
             if watched:
                 result = self._special(machine, function, entry, expected)
                 if result is not None:
@@ -267,7 +245,7 @@ class PluginReplay:
 
     def _special(self, machine: Machine, function: HostFunction, entry: bytes, expected: Call) -> int | None:
         """Meet breakpoints and simulated inputs; returns a result where they answer the call."""
-        call = _whole(entry)
+        call = whole_call(entry)
         changes = self._breakpoints.meet(function, call, expected, self._read - 1)
         if changes:
             return self._simulation.change(machine, function, (expected, call), changes)
@@ -317,7 +295,7 @@ class PluginReplay:
                 f"{function.label} in place of {other.label if other else '?'}",
             )
             raise Halt(self._diverge(kind, self._read - 1, what, replayed, recorded))
-        what = _first_change(function, expected, entry)
+        what = first_change(function, expected, entry)
         self._note(DifferenceKind.ARGS_CHANGED, self._read - 1, (recorded, replayed), what)
         if not self._simulation.tolerant and not self._breakpoints.changed:
             raise Halt(PluginOutcome("replayed", "diverged", self._differences[-1].detail))
@@ -332,7 +310,7 @@ class PluginReplay:
             index for index, call in enumerate(self._ahead) if self._function(machine, call) is function
         ]
         exact = next((index for index in places if self._ahead[index].same_entry(entry)), None)
-        if exact is None and self._simulation.can_answer(function, _whole(entry)):
+        if exact is None and self._simulation.can_answer(function, whole_call(entry)):
             self._note(
                 DifferenceKind.EXTRA, None, ("", tell(function, entry)), f"{function.label} is one more"
             )
@@ -415,26 +393,3 @@ class PluginReplay:
             return
         kind = DifferenceKind.DECISION_CHANGED if expected is not None else DifferenceKind.EXTRA
         self._note(kind, None, ("", tell(function, entry)), f"{function.label} was refused here")
-
-
-def _whole(entry: bytes) -> Call:
-    """Return an entry as a call that can be read."""
-    return next(read_calls(len(entry).to_bytes(4, "little") + entry[4:]))
-
-
-def _first_change(function: HostFunction, expected: Call, entry: bytes) -> str:
-    recorded = arguments_of(function, expected.raw[: expected.entry_size])
-    replayed = arguments_of(function, entry)
-    for parameter, old, new in zip(function.parameters, recorded, replayed, strict=False):
-        if old != new:
-            return f"{function.label}: argument {parameter.name} is {_text(new)}, was {_text(old)}"
-    return f"{function.label}: what its arguments point to differs"
-
-
-def _text(value: bytes | int) -> str:
-    return str(value) if isinstance(value, int) else repr(value[:64])[1:]
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 200 else f"{text[:200]}…"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from observer.plugins.functions import HostFunction, Parameter
 from observer.plugins.ring import Call, read_calls
 
-__all__ = ["arguments_of", "tell"]
+__all__ = ["arguments_of", "first_change", "short", "tell", "whole_call"]
 
 _SHOWN = 64
 _SIGNED = {"i32": 32, "i64": 64}
@@ -45,3 +45,28 @@ def tell(function: HostFunction, entry: bytes | memoryview) -> str:
         for value in arguments_of(function, entry)
     ]
     return f"{function.label}({', '.join(texts)})"
+
+
+def whole_call(entry: bytes) -> Call:
+    """Return an entry as a call that can be read."""
+    return next(read_calls(len(entry).to_bytes(4, "little") + entry[4:]))
+
+
+def first_change(function: HostFunction, expected: Call, entry: bytes) -> str:
+    """Return which argument of a call differs from the recorded one, and how."""
+    recorded = arguments_of(function, expected.raw[: expected.entry_size])
+    replayed = arguments_of(function, entry)
+    for parameter, old, new in zip(function.parameters, recorded, replayed, strict=False):
+        if old != new:
+            return f"{function.label}: argument {parameter.name} is {_text(new)}, was {_text(old)}"
+    return f"{function.label}: what its arguments point to differs"
+
+
+def _text(value: bytes | int) -> str:
+    return str(value) if isinstance(value, int) else repr(value[:64])[1:]
+
+
+def short(value: object) -> str:
+    """Return a value as text of at most 200 letters."""
+    text = str(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"
