@@ -51,8 +51,7 @@ impl Output {
             None => None,
         };
         let (path, start) = (config.path.clone(), config.start.clone());
-        let mut out =
-            Output { path, start, key, recorder: None, waiting, failed: false, error: None, recordings: Vec::new() };
+        let mut out = Output { path, start, key, recorder: None, waiting, failed: false, error: None, recordings: Vec::new() };
         if out.waiting.is_none() {
             out.recorder = Some(out.open(&out.start.clone())?);
         }

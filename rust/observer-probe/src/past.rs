@@ -137,7 +137,8 @@ impl Past {
             line.into_iter().chain(call).min()
         };
         let from_ns = pieces.iter().filter_map(first).min().unwrap_or(now);
-        let mut lines: Vec<Line> = self.before.values().map(|facts| (from_ns, existing(facts, from_ns), Severity::Info)).collect();
+        let mut lines: Vec<Line> =
+            self.before.values().map(|facts| (from_ns, existing(facts, from_ns), Severity::Info)).collect();
         let mut packed = Vec::new();
         for piece in pieces {
             for line in piece.lines {

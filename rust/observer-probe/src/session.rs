@@ -217,7 +217,8 @@ fn take_stock(config: &Config, kernel: &mut Kernel, lives: &mut Lives, output: &
     } else if !config.cgroups.is_empty() {
         let top = stock::cgroup_root();
         let tops: Vec<String> = config.cgroups.iter().map(|dir| cgroup_name(&top, dir)).collect();
-        let below = |path: &str| tops.iter().any(|t| path == t || path.strip_prefix(t.as_str()).is_some_and(|r| r.starts_with('/')));
+        let below =
+            |path: &str| tops.iter().any(|t| path == t || path.strip_prefix(t.as_str()).is_some_and(|r| r.starts_with('/')));
         found.extend(all.iter().filter(|pid| stock::cgroup_path(**pid).is_some_and(|path| below(&path))));
     }
     found.sort_unstable();

@@ -118,8 +118,8 @@ impl Triggers {
     pub fn new(conditions: &[String], control: Option<&Path>) -> Result<Triggers, ProbeError> {
         let mut triggers = Vec::new();
         for text in conditions {
-            let condition =
-                Condition::parse(text).map_err(|e| ProbeError::Config(format!("the condition {text:?}: {e}; see docs/spec/conditions.md")))?;
+            let condition = Condition::parse(text)
+                .map_err(|e| ProbeError::Config(format!("the condition {text:?}: {e}; see docs/spec/conditions.md")))?;
             let number = |name: &String| {
                 let found = observer_model::by_name(ARCH, name).map(|call| call.nr);
                 found.ok_or_else(|| ProbeError::Config(format!("the condition {text:?}: no system call is called {name:?} here")))

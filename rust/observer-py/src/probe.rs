@@ -21,7 +21,9 @@ fn from_probe(py: Python<'_>, error: &ProbeError) -> PyErr {
     match error {
         ProbeError::Config(_) => Raise::new("UsageError", message),
         ProbeError::Capability { how, .. } => Raise { hint: Some(how), ..Raise::new("CapabilityError", message) },
-        ProbeError::Load(_) => Raise { hint: Some("see 'observer doctor ebpf btf ring_buffer'"), ..Raise::new("CapabilityError", message) },
+        ProbeError::Load(_) => {
+            Raise { hint: Some("see 'observer doctor ebpf btf ring_buffer'"), ..Raise::new("CapabilityError", message) }
+        }
         ProbeError::NotFound(_) => Raise::new("NotFoundError", message),
         ProbeError::Exec { source, .. } if source.kind() == io::ErrorKind::NotFound => Raise::new("CommandNotFound", message),
         ProbeError::Exec { .. } => Raise::new("CommandNotExecutable", message),
