@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 import zstandard
 
 from observer import _native
+from observer.evidence import LogOptions, SealedLog
 from tests.capture import tracing
 
 SEGMENT = struct.Struct("<8sII16s")
@@ -123,3 +125,18 @@ def test_the_specification_alone_reads_a_recording(tmp_path: Path) -> None:
     for mine, other in zip(ours, theirs, strict=True):
         assert mine == {key: other[key] for key in mine}
     assert any("signo" in row for row in ours)
+
+
+def test_a_recording_of_a_newer_format_is_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "rec"
+    path.mkdir()
+    start = {"type": "trace_start", "format": 2, "trace_id": str(uuid.uuid4())}
+    with SealedLog.create(path / "sealed.log", LogOptions(sidecars=False)) as log:
+        log.append(json.dumps(start).encode())
+    for verb in ("show", "summary", "verify"):
+        argv = [sys.executable, "-m", "observer", verb, str(path)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (15, ""), verb
+        assert done.stderr.startswith(
+            "observer: error[OBS501]: written by a newer version: recording format 2"
+        ), verb
