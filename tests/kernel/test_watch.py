@@ -32,12 +32,12 @@ def watch_command(path: Path, *argv: str, **options: object) -> dict[str, object
     return account
 
 
-def test_every_call_is_there_with_its_text_and_result(place: Path) -> None:
+def test_every_call_is_there_with_its_text_and_result(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = (
         "import os\ntry:\n open('/nonexistent/file')\nexcept OSError:\n pass\n"
         "os.mkdir('made here')\nos.rename('made here', 'moved')"
     )
-    os.chdir(place)
+    monkeypatch.chdir(place)
     account = watch_command(place / "rec", sys.executable, "-S", "-c", script)
     assert account["lost"] == 0
     rows = calls(place / "rec")
