@@ -7,7 +7,7 @@ Documented differences, and nothing else, are allowed:
 * How often threads meet in `futex` depends on the scheduler, not on the tracer: ignored for the threaded program.
 * Names of temporary files that a program draws at random (mkstemp) are compared up to the random part.
 * A run whose order of events depends on the scheduler (SIGCHLD before or after a `write`) may differ from another run under
-  the same tracer; such a pair is taken again, at most four times.
+  the same tracer; such a pair is taken again, at most seven times.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import pytest
 
 from tests.capture import tracing
 
-ATTEMPTS = 5
+ATTEMPTS = 8
 SHELL = ["/bin/bash", "-c"]
 THREADS_C = """
 #include <pthread.h>

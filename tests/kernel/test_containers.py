@@ -123,6 +123,8 @@ def test_from_before_its_first_instruction(place: Path) -> None:
     done = observer(
         "record", "--container", "-o", path, "--", "runc", "run", "--bundle", made, name, check=False
     )
+    if "no cgroup mount found" in done.stderr:
+        pytest.skip("no cgroup file system is mounted here: runc cannot run, NOT tested")
     assert done.returncode == 5 and "(eBPF)" in done.stderr, done.stderr
     verify_recording(path)
     execs = [e["argv"] for e in events(path) if e.get("what") == "exec"]
