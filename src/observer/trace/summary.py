@@ -44,13 +44,19 @@ def verify_recording(path: Path, *, check_key: bool = True) -> dict[str, Any]:
 
     Raises:
         IntegrityError: The evidence does not hold. [OBS4xx]
-        FormatError: Not a recording. [OBS500]
+        FormatError: Not a recording, or one whose log is damaged after its end was sealed. [OBS500]
     """
     if not (path / "sealed.log").is_file():
         raise FormatError(f"{path} is not a recording: it has no sealed.log", where={"path": str(path)})
     proof: dict[str, Any] = json.loads(
         _native.verify_recording(str(path), load_hmac_key() if check_key else None)
     )
+    tail = proof["log"]["tail"]
+    if proof["closed"] and tail["state"] != "whole":
+        # A writer that reached the end of the trace wrote that last line whole: this is damage that came later.
+        text = f"{path / 'sealed.log'} is damaged at byte {tail['offset']}, after the end of the trace was sealed"
+        hint = "keep the original untouched; everything before this byte holds"
+        raise FormatError(text, hint=hint, where={"path": str(path), "offset": tail["offset"]})
     return proof
 
 

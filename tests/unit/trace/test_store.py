@@ -83,14 +83,22 @@ def test_a_damaged_pointer_names_itself(home: Path) -> None:
         list(trace.TraceStore().entries())
 
 
+def test_a_lost_final_newline_is_damage(capsys: pytest.CaptureFixture[str]) -> None:
+    log = recorded() / "sealed.log"
+    whole = log.read_bytes()
+    for last in (b"", b"\x0b", b"\x8a"):
+        log.write_bytes(whole[:-1] + last)
+        assert run(["verify", str(log.parent)]) == 15
+        assert "error[OBS500]" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_no_flipped_bit_goes_unseen(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     path, chance = recorded(), random.Random(seed)
     for file in (path / "sealed.log", path / "segments" / "000000.seg"):
         whole = file.read_bytes()
         for _ in range(40):
-            # The newline that ends a log is left out: without it the last line is a torn tail, which is damage, not tampering.
-            position, bit = chance.randrange(len(whole) - 1), 1 << chance.randrange(8)
+            position, bit = chance.randrange(len(whole)), 1 << chance.randrange(8)
             file.write_bytes(whole[:position] + bytes([whole[position] ^ bit]) + whole[position + 1 :])
             with pytest.raises((IntegrityError, FormatError)):
                 trace.verify_recording(path)
