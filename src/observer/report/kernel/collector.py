@@ -22,7 +22,7 @@ _QUIET_US = 60_000_000
 _BEFORE = 12
 """Lines kept from before a head; some reports say the essential thing just ahead of it."""
 _LEAD = re.compile(
-    r"[\s=*\[-]*(?:(?:NMI )?watchdog: |NMI: |rcu: |kasan: .{0,80}|usercopy: |kernel: |Oops: |CPU \d+ |"
+    r"[\s=*\[-]*(?:(?:NMI )?watchdog: |NMI: |rcu: |traps: |kasan: .{0,80}|usercopy: |kernel: |Oops: |CPU \d+ |"
     r"trusty: .{0,80}|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d |"
     r"\*\* \d+ printk messages dropped \*\* )*[\s\[]*"
 )
@@ -78,11 +78,7 @@ class ReportCollector:
         candidates: list[Format] = []
         first: re.Match[str] | None = None
         for form in self._grammar.formats:
-            if (
-                any(part in text for part in form.contains)
-                and (match := form.head.search(text))
-                and _leads(text, match)
-            ):
+            if form.contains_any(text) and (match := form.head.search(text)) and _leads(text, match):
                 candidates.append(form)
                 first = first or match
                 if form.body is None:
@@ -95,6 +91,8 @@ class ReportCollector:
             if not draft.takes(line):
                 continue
             first = draft.forms[0]
+            if draft.unfinished_head and first.id == forms[0].id:
+                return True
             if any(owner in (first.group, first.id, "*") for owner in forms[0].absorbed_by):
                 return True
         return False

@@ -22,7 +22,8 @@ class Format:
         contains: Text that every first line of this kind holds; checked before the pattern, for speed.
         head: Pattern of the first line.
         body: Pattern that must be found in the lines that follow, or None.
-        frame: Where to look for the culprit, in order: `func`, `rip`, `after_rip`, `trace`, `backtrace`, `lock`, `anchor`.
+        frame: Where to look for the culprit, in order: `func`, `rip`, `after_rip`, `trace`, `backtrace`, `lock`,
+            `anchor`, `stall`, `wait`.
         skip: Groups of `frames.toml` to skip beyond the default ones.
         title: Title with `{frame}` and the named groups of both patterns.
         bare: Title when no culprit is found; None means that `corrupted` stands for it.
@@ -47,6 +48,10 @@ class Format:
     needs_trace: bool
     line_end: bool
 
+    def contains_any(self, text: str) -> bool:
+        """A cheap look before the pattern."""
+        return any(part in text for part in self.contains)
+
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
@@ -55,6 +60,8 @@ class Grammar:
     formats: tuple[Format, ...]
     benign: re.Pattern[str]
     skips: dict[str, re.Pattern[str]]
+    tick: re.Pattern[str]
+    waits: re.Pattern[str]
     dispatchers: re.Pattern[str]
     anchors: re.Pattern[str]
     renames: tuple[tuple[re.Pattern[str], str], ...]
@@ -79,11 +86,18 @@ def load_grammar() -> Grammar:
     return Grammar(
         formats=tuple(formats),
         benign=re.compile("|".join(f"(?:{text})" for text in benign)),
-        skips={name: _union(patterns) for name, patterns in frames["skip"].items()},
+        skips={name: _anywhere(patterns) for name, patterns in frames["skip"].items()},
+        tick=_union(frames["tick"]),
+        waits=_union(frames["waits"]),
         dispatchers=_union(frames["dispatchers"]),
         anchors=_union(frames["anchors"]),
         renames=tuple((re.compile(entry["from"]), entry["to"]) for entry in frames["rename"]),
     )
+
+
+def _anywhere(patterns: list[str]) -> re.Pattern[str]:
+    """One pattern for a family of names; searched, not matched."""
+    return re.compile("|".join(patterns))
 
 
 def _union(patterns: list[str]) -> re.Pattern[str]:

@@ -69,7 +69,9 @@ class Stack:
         skips = grammar.skipper(form.skip)
         for place in form.frame:
             for name in self._candidates(place, groups, grammar):
-                if name and (place == "func!" or not any(pattern.match(name) for pattern in skips)):
+                if name and (
+                    place in ("func!", "wait") or not any(pattern.search(name) for pattern in skips)
+                ):
                     return rename(name, grammar)
         return ""
 
@@ -82,13 +84,13 @@ class Stack:
                 if name == func:
                     rest = [frame.name for frame in trace.frames[index:] if frame.sure]
                     return next(
-                        (rename(one, grammar) for one in rest if not any(p.match(one) for p in skips)), ""
+                        (rename(one, grammar) for one in rest if not any(p.search(one) for p in skips)), ""
                     )
             names = [frame.name for frame in trace.frames if frame.sure]
             if func in names:
                 rest = names[names.index(func) + 1 :]
                 return next(
-                    (rename(name, grammar) for name in rest if not any(p.match(name) for p in skips)), ""
+                    (rename(name, grammar) for name in rest if not any(p.search(name) for p in skips)), ""
                 )
         return ""
 
@@ -105,19 +107,25 @@ class Stack:
             return [clean_name(groups.get("lock_at", "")), *self._locks_held()]
         if place == "after_rip":
             return self._after_pointer()
-        if place == "anchor":
-            return self._anchor(grammar)
+        if place in ("anchor", "stall"):
+            return self._anchor(grammar, anywhere=place == "stall")
+        if place == "wait":
+            return [name for name in _sure(self._own()) if grammar.waits.match(name)]
         if place == "backtrace":
             chosen = [
                 trace for trace in self.traces if trace.label.lower().startswith("stack backtrace")
             ] or self.traces[-1:]
             return _sure(chosen)
-        return _sure([trace for trace in self.traces if not trace.label.startswith(_FOREIGN)][:1])
+        return _sure(self._own())
+
+    def _own(self) -> list[Trace]:
+        """The first trace that shows the fault itself, not where memory or a lock came from."""
+        return [trace for trace in self.traces if not trace.label.startswith(_FOREIGN)][:1]
 
     def _has_culprit(self, grammar: Grammar) -> bool:
         """Whether any trace shows more than machinery; where none does, the report was torn."""
         always = grammar.skips["always"]
-        return any(not always.match(name) for name in _sure(self.traces))
+        return any(not always.search(name) for name in _sure(self.traces))
 
     def _locks_held(self) -> list[str]:
         """Where the locks that the report lists were taken, in order."""
@@ -130,7 +138,7 @@ class Stack:
                     return [name, *(frame.name for frame in trace.frames[index:] if frame.sure)]
         return []
 
-    def _anchor(self, grammar: Grammar) -> list[str]:
+    def _anchor(self, grammar: Grammar, *, anywhere: bool) -> list[str]:
         """The frame just inside the first generic dispatcher of the trace that shows where the stall is."""
         for trace in self.traces:
             names = _with_pointers(trace)
@@ -138,7 +146,7 @@ class Stack:
                 continue
             if not names or (_OFF_CPU.match(names[0]) and "preempt_schedule_irq" not in names[:3]):
                 continue
-            names = names[_after_tick(names, grammar) :]
+            names = names[_after_tick(names, grammar, anywhere=anywhere) :]
             if found := _inside_dispatcher(names, grammar):
                 return [found]
         return []
@@ -150,7 +158,7 @@ def _inside_dispatcher(names: list[str], grammar: Grammar) -> str:
     for inner, outer in pairwise(names):
         if grammar.anchors.match(inner):
             return inner
-        if grammar.dispatchers.match(outer) and not grammar.skips["tick"].match(inner):
+        if grammar.dispatchers.match(outer) and not grammar.tick.match(inner):
             if not grammar.dispatchers.match(inner) and not inner.endswith("_compat_ioctl"):
                 return inner
             wrapper = wrapper or (inner if inner.endswith("_compat_ioctl") else "")
@@ -167,15 +175,23 @@ _TICK = re.compile(
 )
 
 
-def _after_tick(names: list[str], grammar: Grammar) -> int:
-    """Index of the first frame that the innermost timer interrupt interrupted; 0 where the trace does not begin with one."""
-    begun = 0
-    for index, name in enumerate(names):
-        if _TICK.fullmatch(name):
-            begun = index + 1
-        elif not (grammar.skips["always"].match(name) or grammar.skips["tick"].match(name)):
-            break
-    return begun
+def _after_tick(names: list[str], grammar: Grammar, *, anywhere: bool) -> int:
+    """Index of the first frame that a timer interrupt interrupted; 0 where there was none.
+
+    A stall is told of from the tick, so the innermost tick counts wherever it stands; a lockup's own trace may run inside the
+    soft interrupt of an older tick, so there only one at its head counts.
+    """
+    struck = next((index for index, name in enumerate(names) if _TICK.fullmatch(name)), None)
+    if struck is None or not (anywhere or all(_machinery(name, grammar) for name in names[:struck])):
+        return 0
+    after = struck + 1
+    while after < len(names) and (_TICK.fullmatch(names[after]) or grammar.tick.match(names[after])):
+        after += 1
+    return after
+
+
+def _machinery(name: str, grammar: Grammar) -> bool:
+    return bool(grammar.skips["always"].search(name) or grammar.tick.match(name))
 
 
 def _with_pointers(trace: Trace) -> list[str]:

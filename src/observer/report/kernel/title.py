@@ -40,6 +40,13 @@ class Draft:
         self.before = before
         self.panic: LogLine | None = line if _PANIC.match(text) else None
 
+    @property
+    def unfinished_head(self) -> bool:
+        """Whether a symbolizer has split the head into one line for each inlined function and the last is still to come."""
+        return self.lines[-1].endswith("[inline]") and all(
+            form.contains_any(self.lines[-1]) for form in self.forms[:1]
+        )
+
     def takes(self, line: LogLine) -> bool:
         """Tell whether a line was printed by the context that prints this report."""
         return not (self.context and line.context) or self.context == line.context
