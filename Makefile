@@ -58,13 +58,16 @@ golden: setup  ## rewrite what is generated and compared: public surface, docs/E
 
 setup: $(INSTALLED)  ## build .venv/ with Observer in it
 
-setup-test: $(STAMPS)/test-packages setup  ## the same, and the programs that tests compare against
+setup-test: $(STAMPS)/test-packages $(STAMPS)/wasm-rust setup  ## the same, and the programs that tests compare against
 
 $(STAMPS)/build-packages: tools/setup/system.sh tools/setup/rust.sh tools/setup/packages.txt
 	@tools/setup/system.sh build $@
 
 $(STAMPS)/test-packages: tools/setup/packages.txt $(STAMPS)/build-packages
 	@tools/setup/system.sh test $@
+
+$(STAMPS)/wasm-rust: tools/setup/wasm_rust.sh $(STAMPS)/test-packages
+	@tools/setup/wasm_rust.sh $@
 
 # A changed pyproject.toml means new dependencies; a changed Rust source means only a new native core.
 $(INSTALLED): pyproject.toml tools/setup/python.sh $(RUST_SOURCES) | $(STAMPS)/build-packages

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A recorded plugin runs again with no host, to the last bit, and what differs is named."""
 
+import json
+from dataclasses import replace
+
 import pytest
+import wasmtime
 
 from observer import forensic
-from observer.errors import CapabilityError, NotFoundError, UsageError
+from observer.errors import CapabilityError, FormatError, NotFoundError, UsageError
 from observer.model.condition import Condition
 from observer.model.forensic import Breakpoint, BreakpointAction, DifferenceKind, ReplayEnvironment
 from observer.plugins import PluginLimits, PluginReplay, restore_for_analysis, take_snapshot
 from observer.trace import IdentityContext, TraceContext, TraceStore, complete_trace
+from tests.plugins.conftest import PROGRAMS
 
 
 def replay(plugin, environment=None, **more):
@@ -92,6 +97,31 @@ def test_snapshots_at_a_call_and_at_a_fuel_count(built, run):
     assert instance.read(where, 11) == b"hello file\n"
     outcome = instance.call("_start")
     assert outcome.kind == "trapped", "it reached for its host and there is none"
+
+
+def test_a_snapshot_holds_what_the_tables_hold_and_an_instance_gets_it_back(run):
+    _, plugin = run(bytes(wasmtime.wat2wasm((PROGRAMS / "tables.wat").read_text())))
+    before, after = take_snapshot(plugin.path, call=0), take_snapshot(plugin.path, call=1)
+    held = [
+        json.loads(component.data)
+        for snapshot in (before, after)
+        for component in snapshot.state_components
+        if component.component_type == "table"
+    ]
+    assert held == [
+        {"size": 4, "entries": [[0, [1, 2]]]},
+        {"size": 6, "entries": [[1, [3]], [4, [2, 2]]]},
+    ], "functions by their index, the imported one being 0"
+
+    then, now = (restore_for_analysis(snapshot, plugin.path) for snapshot in (before, after))
+    assert [then.call("ask", index).values for index in (0, 1)] == [(1,), (2,)]
+    assert then.call("ask", 4).kind == "trapped", "the table has not grown yet"
+    assert now.call("ask", 0).kind == "trapped", "the entry was emptied"
+    assert [now.call("ask", index).values for index in (1, 4, 5)] == [(3,), (2,), (2,)]
+
+    foreign = [replace(part, data=b'{"size":1,"entries":[[9,[1]]]}') for part in after.state_components]
+    with pytest.raises(FormatError):
+        restore_for_analysis(replace(after, state_components=tuple(foreign)), plugin.path)
 
 
 def test_a_job_goes_on_by_itself_and_tells_how_it_came_out(built, run):

@@ -19,7 +19,7 @@ from observer.errors import FormatError
 __all__ = ["Exposed", "expose", "refuse_foreign"]
 
 _MAGIC: Final = b"\0asm"
-_IMPORT, _TABLE, _MEMORY, _GLOBAL, _EXPORT, _START = 2, 4, 5, 6, 7, 8
+_IMPORT, _FUNCTION, _TABLE, _MEMORY, _GLOBAL, _EXPORT, _START = 2, 3, 4, 5, 6, 7, 8
 _CODE_ORDER: Final = (1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11)  # the order in which sections stand
 
 
@@ -33,6 +33,7 @@ class Exposed:
         memories: The same for its memories.
         globals: The same for its globals.
         start: Name of the export that calls its start function, or None.
+        functions: Names of the exports of all its functions in order of index, when they were asked for.
     """
 
     code: bytes
@@ -40,6 +41,7 @@ class Exposed:
     memories: tuple[str, ...]
     globals: tuple[str, ...]
     start: str | None
+    functions: tuple[str, ...] = ()
 
 
 def refuse_foreign(code: bytes) -> None:
@@ -127,17 +129,18 @@ def _export_names(section: bytes) -> tuple[int, int, set[bytes]]:
     return count, first, names
 
 
-def expose(code: bytes) -> Exposed:
+def expose(code: bytes, *, functions: bool = False) -> Exposed:
     """Return the module with exports for its state, and without a start section.
 
     Args:
         code: A valid core module.
+        functions: Export each function too, so that the entries of tables can be told by name.
 
     Raises:
         FormatError: It uses an encoding that this does not know. [OBS500]
     """
     try:
-        return _expose(code)
+        return _expose(code, functions=functions)
     except (IndexError, KeyError) as error:
         raise FormatError(
             "the module uses a newer binary encoding than this version knows",
@@ -145,7 +148,7 @@ def expose(code: bytes) -> Exposed:
         ) from error
 
 
-def _expose(code: bytes) -> Exposed:
+def _expose(code: bytes, *, functions: bool) -> Exposed:
     sections = list(_sections(code))
     held = {kind: payload for kind, payload in sections if kind != 0}
     imported = _imported(held.get(_IMPORT, b"\0"))
@@ -154,9 +157,11 @@ def _expose(code: bytes) -> Exposed:
     while any(name.startswith(prefix.encode()) for name in names):
         prefix = f"{prefix}:"
     added: list[tuple[str, int, int]] = []
-    for kind, section, word in ((1, _TABLE, "table"), (2, _MEMORY, "memory"), (3, _GLOBAL, "global")):
+    wanted = [(1, _TABLE, "table"), (2, _MEMORY, "memory"), (3, _GLOBAL, "global")]
+    for kind, section, word in [*wanted, (0, _FUNCTION, "function")] if functions else wanted:
         total = imported[kind] + _number(held.get(section, b"\0"), 0)[0]
         added += [(f"{prefix}{word}{index}", kind, index) for index in range(total)]
+    every = tuple(name for name, kind, _ in added if kind == 0)
     start = None
     if _START in held:
         start = f"{prefix}start"
@@ -167,7 +172,7 @@ def _expose(code: bytes) -> Exposed:
     )
     exports = _encoded(count + len(added)) + held.get(_EXPORT, b"\0")[first:] + entries
     named = {kind: tuple(name for name, of, _ in added if of == kind) for kind in (1, 2, 3)}
-    return Exposed(code[:8] + _joined(sections, exports), named[1], named[2], named[3], start)
+    return Exposed(code[:8] + _joined(sections, exports), named[1], named[2], named[3], start, every)
 
 
 def _joined(sections: list[tuple[int, bytes]], exports: bytes) -> bytes:

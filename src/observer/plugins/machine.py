@@ -66,8 +66,13 @@ class PluginImage:
     module: Any
 
     @classmethod
-    def load(cls, name: str, code: bytes) -> PluginImage:
+    def load(cls, name: str, code: bytes, *, every_function: bool = False) -> PluginImage:
         """Check, change and compile a plugin.
+
+        Args:
+            name: What it is called in messages.
+            code: The binary.
+            every_function: Make every function reachable, for snapshots of tables; its code and fuel stay the same.
 
         Raises:
             FormatError: Not a valid module, or it imports what no plugin is given. [OBS500]
@@ -82,11 +87,11 @@ class PluginImage:
                 f"{name} is not valid WebAssembly: {first_line(error)}",
                 hint="it may be cut short or use a feature that would not replay (threads, 64-bit memories, gc)",
             ) from error
-        exposed = expose(code)
+        exposed = expose(code, functions=every_function)
         module = box.compile(exposed.code)
         functions = tuple(_function(name, entry) for entry in module.imports)
         own = {export.name: export.type for export in module.exports}
-        hidden = {*exposed.tables, *exposed.memories, *exposed.globals, exposed.start}
+        hidden = {*exposed.tables, *exposed.memories, *exposed.globals, *exposed.functions, exposed.start}
         exports = frozenset(
             key for key, kind in own.items() if isinstance(kind, wasmtime.FuncType) and key not in hidden
         )

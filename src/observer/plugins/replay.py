@@ -53,6 +53,7 @@ class PluginReplay:
         code: The plugin to run; default the recorded one. A changed one is replayed up to its first divergence.
         stop_at_call: Stop before this call is answered.
         stop_at_fuel: Stop at the first check with this much fuel used.
+        with_functions: Make every function reachable, which the content of tables is told by.
         pause: Called where a breakpoint pauses.
         state: The plugin's state map, made again from its calls.
         machine: The plugin, once it runs.
@@ -66,6 +67,7 @@ class PluginReplay:
     code: bytes | None = None
     stop_at_call: int | None = None
     stop_at_fuel: int | None = None
+    with_functions: bool = False
     pause: Callable[[str], None] | None = None
     state: dict[str, bytes] = field(default_factory=dict)
     machine: Machine | None = None
@@ -118,7 +120,8 @@ class PluginReplay:
     def _build(self) -> Machine:
         recording = self.recording
         code = self.code if self.code is not None else recording.attachment("plugin.wasm")
-        image = PluginImage.load(str(recording.facts.get("name", "plugin")), code)
+        name = str(recording.facts.get("name", "plugin"))
+        image = PluginImage.load(name, code, every_function=self.with_functions)
         if [function.label for function in image.functions] != recording.functions():
             raise FormatError(
                 "this plugin imports other functions than the recorded one, so no call of it can be answered",

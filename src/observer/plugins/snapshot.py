@@ -7,7 +7,6 @@ A snapshot is taken by replaying to the wanted place ("rewind"), so it can be ta
 from __future__ import annotations
 
 import ctypes
-import json
 import struct
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +20,7 @@ from observer.plugins.options import PluginOutcome
 from observer.plugins.recording import PluginRecording
 from observer.plugins.replay import PluginReplay
 from observer.plugins.sandbox import first_line, sandbox, wasmtime
+from observer.plugins.tables import TableEntries
 
 __all__ = ["AnalysisInstance", "restore_for_analysis", "take_snapshot"]
 
@@ -41,7 +41,7 @@ def take_snapshot(path: Path, *, call: int | None = None, fuel: int | None = Non
     """
     if call is not None and fuel is not None:
         raise UsageError("a snapshot is taken at a call or at a fuel count, not both")
-    replay = PluginReplay(PluginRecording(path), stop_at_call=call, stop_at_fuel=fuel)
+    replay = PluginReplay(PluginRecording(path), stop_at_call=call, stop_at_fuel=fuel, with_functions=True)
     report = replay.run()
     wanted = call is not None or fuel is not None
     if report.status == "diverged" or replay.machine is None:
@@ -66,9 +66,10 @@ def _capture(replay: PluginReplay, place: dict[str, str]) -> SnapshotContext:
     components = [
         _global(index, machine.export_object(name), store) for index, name in enumerate(exposed.globals)
     ]
+    entries = TableEntries(store, [machine.export_object(name) for name in exposed.functions])
     for index, name in enumerate(exposed.tables):
-        size = int(machine.export_object(name).size(store))
-        components.append(StateComponent("table", f"table{index}", json.dumps({"size": size}).encode()))
+        data, facts = entries.capture(machine.export_object(name))
+        components.append(StateComponent("table", f"table{index}", data, facts))
     components += [StateComponent("state", key, value) for key, value in sorted(replay.state.items())]
     at_ns = start.wall_ns + (replay.last_ns - start.monotonic_ns if replay.last_ns is not None else 0)
     facts = {"trace_id": str(start.trace_id), "module_sha256": machine.image.sha256, **place}
@@ -129,6 +130,11 @@ class AnalysisInstance:
                     item.set_value(self._store, int(component.data))
                 elif kind in ("f32", "f64"):
                     item.set_value(self._store, struct.unpack("<d", component.data)[0])
+        entries = TableEntries(self._store, [self._exports[name] for name in self.image.exposed.functions])
+        for component in snapshot.state_components:
+            if component.component_type == "table":
+                name = self.image.exposed.tables[int(component.name.removeprefix("table"))]
+                entries.restore(self._exports[name], component)
 
     def read(self, address: int, length: int, memory: int = 0) -> bytes:
         """Return bytes of a memory.
@@ -166,7 +172,7 @@ def restore_for_analysis(snapshot: SnapshotContext, path: Path) -> AnalysisInsta
     Raises:
         FormatError: The snapshot is of another plugin. [OBS500]
     """
-    image = PluginImage.load("analysis", PluginRecording(path).attachment("plugin.wasm"))
+    image = PluginImage.load("analysis", PluginRecording(path).attachment("plugin.wasm"), every_function=True)
     if snapshot.metadata.get("module_sha256") != image.sha256:
         raise FormatError("the snapshot is of another plugin than the recording holds")
     return AnalysisInstance(snapshot, image)
