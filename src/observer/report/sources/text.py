@@ -17,20 +17,24 @@ __all__ = ["TextDecoder", "read_text"]
 
 _KMSG = re.compile(r"(\d{1,10}),(\d{1,20}),(\d{1,20}),([^;]{0,200});(.*)", re.S)
 _KMSG_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
-_STAMP = re.compile(r"\[ {0,6}(\d{1,10})\.(\d{6})\](?:\[ {0,6}([TC]\d{1,10})\])? ?")
+_STAMP = re.compile(r"\[ {0,6}(\d{1,10})\.(\d{6})\](?: ?\[ {0,6}([TC]\d{1,10})\])? ?")
 _DECODED = re.compile(
     r"(kern|user|mail|daemon|auth|syslog|lpr|news|local\d|cron|authpriv|ftp|uucp) *:(\w+) *: (?=\[)"
 )
 _PRIORITY = re.compile(r"<(\d{1,3})>")
 _HUMAN = re.compile(r"\[(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (\w{3}) +(\d{1,2}) (\d\d:\d\d:\d\d) (\d{4})\] ?")
 _ISO_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.,]\d{6}[+-]\d\d:?\d\d) (?=\S)")
+_DMESG_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}[+-]\d\d:\d\d ")
+"""`dmesg --time-format iso` sets off the fraction with a comma; syslog and journald with a point."""
+_COLOUR = re.compile(r"\x1b\[[0-9;]{0,16}m")
 _RFC5424 = re.compile(
     r"1 (\S{10,40}) (\S{1,255}) (\S{1,48}) (\S{1,128}) (\S{1,32}) (?:-|\[.*?\]) ?(.*)", re.S
 )
-_TAG = r"(?P<tag>[A-Za-z0-9_.@()/+-]{1,100}(?: [A-Z]+:)?)(?:\[(?P<pid>\d+)\])?: (?P<text>.*)"
+_TAG = r"(?P<tag>[A-Za-z0-9_.@()/+-]{1,100}(?: [A-Z]+:)?)(?:\[(?P<pid>\d+)\]|\[n/a\])?: (?P<text>.*)"
 _RFC3164 = re.compile(
-    r"(?:(?P<month>[^\W\d_]{3,10}\.?) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)(?:\.\d{1,6})?|"
-    r"(?:[A-Z][a-z]{2} )?(?P<iso>\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)(?: [A-Z]{3,4})?)"
+    r"(?:(?:\d{4} )?(?P<month>[^\W\d_]{3,10}\.?) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)(?:\.\d{1,6})?|"
+    r"(?:[A-Z][a-z]{2} )?(?P<iso>\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)(?: [A-Z]{3,4})?|"
+    r"(?P<unix>\d{9,10}\.\d{6}))"
     r"(?: (?P<host>[^\s:]{1,255}))? " + _TAG,
     re.S,
 )
@@ -86,10 +90,14 @@ class TextDecoder:
     def decode(self, number: int, raw: bytes) -> Iterator[LogLine]:
         """Yield the record or records that one physical line holds; never raises on any bytes."""
         text = raw.decode("utf-8", "replace")
+        if "\x1b[" in text:
+            text = _COLOUR.sub("", text)
         found = _KMSG.fullmatch(text)
         if found:
             self._stamped = True
             yield self._kmsg(number, raw, found)
+        elif _DMESG_ISO.match(text):
+            yield from self._console(number, raw, text)
         elif (found := _RFC3164.fullmatch(text)) or (
             text.startswith("<") and (found := _strip_priority(text, _RFC3164))
         ):
@@ -122,11 +130,12 @@ class TextDecoder:
         )
 
     def _syslog(self, number: int, raw: bytes, found: re.Match[str]) -> LogLine:
-        wall = (
-            parse_rfc3339(found["iso"])
-            if found["iso"]
-            else parse_rfc3164(found["month"], found["day"], found["clock"])
-        )
+        if found["unix"]:
+            wall: int | None = mono_us(*found["unix"].split("."))
+        elif found["iso"]:
+            wall = parse_rfc3339(found["iso"])
+        else:
+            wall = parse_rfc3164(found["month"], found["day"], found["clock"])
         return self._tagged(number, raw, found["tag"], found["pid"], text=found["text"], wall=wall)
 
     def _rfc5424(self, number: int, raw: bytes, found: re.Match[str]) -> LogLine:

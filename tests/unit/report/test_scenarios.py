@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole logs of machines, containers and hosts: the right verdict, or an abstention, and the same in every notation."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from observer.report.diagnosis import Diagnosis
+from observer.report.sources import SourceKind
+from observer.report.why import SourceSpec, explain
+from tests.unit.report.labelled import OWN
+
+_PARTS = re.split(r"^=== ", (OWN / "scenarios.txt").read_text(encoding="utf-8"), flags=re.M)[1:]
+SCENARIOS = {part.split("|", 1)[0]: part.split("|", 1)[1] for part in _PARTS}
+
+
+def diagnose(text: str, kind: SourceKind, tmp_path: Path) -> Diagnosis:
+    log = tmp_path / "log"
+    log.write_text(text, encoding="utf-8")
+    return explain([SourceSpec(kind, log)])
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario(name: str, tmp_path: Path) -> None:
+    head, body = SCENARIOS[name].split("\n", 1)
+    *wanted, kind = head.split("|")
+    answer = diagnose(body, SourceKind(kind), tmp_path)
+    assert any(fnmatch.fnmatchcase(answer.verdict, one) for one in wanted), (
+        answer.verdict,
+        [(one.verdict, one.confidence) for one in answer.incidents],
+    )
+
+
+def test_a_log_of_two_incidents_tells_both(tmp_path: Path) -> None:
+    answer = diagnose(SCENARIOS["two_incidents"].split("\n", 1)[1], SourceKind.SYSLOG, tmp_path)
+    assert [one.verdict.split("/")[0] for one in answer.incidents] == ["CGROUP_OOM", "STORAGE"]
+
+
+FAULTS = {
+    "GUEST_OOM": [
+        "java invoked oom-killer: gfp_mask=0x1100cca(GFP_HIGHUSER_MOVABLE), order=0, oom_score_adj=0",
+        "Out of memory: Killed process 2201 (java) total-vm:9000kB, anon-rss:3900kB, file-rss:0kB, shmem-rss:0kB, UID:1000",
+    ],
+    "GUEST_KERNEL_PANIC/OOPS": [
+        "BUG: kernel NULL pointer dereference, address: 0000000000000028",
+        "Oops: 0000 [#1] SMP PTI",
+        "CPU: 3 PID: 881 Comm: x Not tainted 5.15.90 #1",
+        "RIP: 0010:foo_bar+0x1a1/0x3d0",
+        "Call Trace:",
+        " baz+0x5a/0x1c0",
+        "Kernel panic - not syncing: Fatal exception",
+    ],
+    "HUNG/TASK": [
+        "INFO: task rsync:8811 blocked for more than 120 seconds.",
+        "      Not tainted 5.14.0 #1",
+        "Call Trace:",
+        " __schedule+0x248/0x620",
+        " foo_wait+0x5a/0xc0",
+    ],
+    "THERMAL": ["thermal thermal_zone2: critical temperature reached(105 C), shutting down"],
+}
+
+
+def _json(at: int, text: str) -> str:
+    return json.dumps(
+        {
+            "_TRANSPORT": "kernel",
+            "SYSLOG_IDENTIFIER": "kernel",
+            "MESSAGE": text,
+            "__REALTIME_TIMESTAMP": str(1772334671000000 + at),
+            "__MONOTONIC_TIMESTAMP": str(8811000000 + at),
+            "_BOOT_ID": "a" * 32,
+            "__CURSOR": f"s={at}",
+        }
+    )
+
+
+NOTATIONS: dict[str, Callable[[int, str], str]] = {
+    "dmesg": lambda at, text: f"[ 8811.{at:06}] {text}",
+    "caller": lambda at, text: f"[ 8811.{at:06}][ T811] {text}",
+    "dmesg with callers": lambda at, text: f"[ 8811.{at:06}] [    T811] {text}",
+    "dmesg -r": lambda at, text: f"<3>[ 8811.{at:06}] {text}",
+    "dmesg -x": lambda at, text: f"kern  :err   : [ 8811.{at:06}] {text}",
+    "dmesg -T": lambda at, text: f"[Sun Mar  1 03:11:11 2026] {text}",
+    "dmesg iso": lambda at, text: f"2026-03-01T03:11:11,{at:06}+00:00 {text}",
+    "coloured": lambda at, text: f"\x1b[32m[ 8811.{at:06}] \x1b[0m{text}",
+    "kmsg": lambda at, text: f"3,{at},{8811000000 + at},-,caller=T811;{text}",
+    "syslog": lambda at, text: f"Mar  1 03:11:11 host kernel: [ 8811.{at:06}] {text}",
+    "syslog without stamp": lambda at, text: f"Mar  1 03:11:11 host kernel: {text}",
+    "syslog iso": lambda at, text: f"2026-03-01T03:11:11.{at:06}+01:00 host kernel: [ 8811.{at:06}] {text}",
+    "rfc 5424": lambda at, text: (
+        f"<3>1 2026-03-01T03:11:11.{at:06}Z host kernel - - - [ 8811.{at:06}] {text}"
+    ),
+    "short-precise": lambda at, text: f"Mar 01 03:11:11.{at:06} host kernel: {text}",
+    "short-iso": lambda at, text: f"2026-03-01T03:11:11+0000 host kernel: {text}",
+    "short-full": lambda at, text: f"Sun 2026-03-01 03:11:11 UTC host kernel: {text}",
+    "short-unix": lambda at, text: f"1772334671.{at:06} host kernel: {text}",
+    "with-unit": lambda at, text: f"Sun 2026-03-01 03:11:11.{at:06} UTC host kernel[n/a]: {text}",
+    "short-monotonic": lambda at, text: f"[ 8811.{at:06}] host kernel: {text}",
+    "cat": lambda at, text: text,
+    "cited in a mail": lambda at, text: f"> [ 8811.{at:06}] {text}",
+    "indented": lambda at, text: f"    [ 8811.{at:06}] {text}",
+    "line ends of Windows": lambda at, text: f"[ 8811.{at:06}] {text}\r",
+    "json": _json,
+}
+
+
+@pytest.mark.parametrize("notation", NOTATIONS)
+@pytest.mark.parametrize("verdict", FAULTS)
+def test_every_notation_gives_the_same_verdict(notation: str, verdict: str, tmp_path: Path) -> None:
+    lines = [NOTATIONS[notation](100_000 + at, text) for at, text in enumerate(FAULTS[verdict])]
+    assert diagnose("\n".join(lines) + "\n", SourceKind.PLAIN, tmp_path).verdict == verdict
