@@ -80,7 +80,7 @@ fuzz: setup-test  ## fuzz the parsers of hostile bytes, coverage-guided, for fiv
 	cd rust/observer-evidence && cargo +nightly fuzz run parsers -- -max_total_time=300 -max_len=8192
 
 crash: setup-test  ## the long crash tests of the sealed log: 3,000 power cuts, 5,000 kills, a million mutants
-	OBSERVER_POWER_CUTS=3000 OBSERVER_MUTANTS=20000 cargo test --quiet --locked --release -p observer-evidence
+	OBSERVER_POWER_CUTS=3000 OBSERVER_KILL_STRIDE=1 OBSERVER_MUTANTS=20000 cargo test --quiet --locked --release -p observer-evidence
 	OBSERVER_KILLS=5000 $(BIN)/pytest -q tests/unit/evidence/test_kill.py
 
 clean:  ## remove what was built, keep .venv/

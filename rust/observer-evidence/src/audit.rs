@@ -11,7 +11,7 @@ use crate::merge::LogCheck;
 use crate::names;
 use crate::note::VerifierKey;
 use crate::policy::{Known, Policy};
-use crate::sidecar::MAX_SIDECAR_BYTES;
+use crate::sidecar::{Manifest, MAX_SIDECAR_BYTES};
 use crate::verify::{ChainProof, Tail};
 use crate::vfs::{RealFs, Vfs};
 use serde::Serialize;
@@ -116,18 +116,25 @@ pub struct Audit {
 /// # Errors
 /// When files cannot be read; what is wrong with the log itself is a finding.
 pub fn audit(path: &Path, key: Option<&SecretKey>, policy: &Policy, threads: usize) -> Result<Audit, EvidenceError> {
-    let files = of_log(path)?;
-    let mut run = Run::new(path, key, policy, threads);
-    if files.iter().all(|file| file.form == Form::Missing) {
-        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-        return Err(EvidenceError::io(path, "open", missing));
+    let mut tries = 0;
+    loop {
+        let mut run = Run::new(path, key, policy, threads);
+        // Before the files: what they know may only be less than what is read after them.
+        run.collect_known();
+        let files = of_log(path)?;
+        let judged = run.files(&files);
+        // A writer that rotates, compresses or prunes meanwhile takes files away from under the reader's eyes.
+        let failed = !judged.as_ref().is_ok_and(|audit| !audit.verdict.is_failure());
+        let names = |files: &[LogFile]| files.iter().map(|file| (file.path.clone(), file.form)).collect::<Vec<_>>();
+        if !failed || tries == MAX_TRIES || names(&of_log(path)?) == names(&files) {
+            return judged;
+        }
+        tries += 1;
     }
-    run.collect_known();
-    for file in &files {
-        run.file(file)?;
-    }
-    run.conclude()
 }
+
+/// A log rotates every few seconds at most, so a second look nearly always suffices.
+const MAX_TRIES: u32 = 5;
 
 pub(crate) struct Run<'a> {
     pub(crate) path: &'a Path,
@@ -139,6 +146,9 @@ pub(crate) struct Run<'a> {
     pub(crate) known: Vec<Known>,
     pub(crate) missing: Vec<(u64, u64, PathBuf)>,
     previous_manifest: Option<String>,
+    /// The manifest of the live file, when a crash stopped its rotation.
+    pub(crate) cut_short: Option<Manifest>,
+    pub(crate) chainstate: Option<Vec<u8>>,
     pub(crate) tail: Tail,
     pub(crate) files: u64,
     pub(crate) first: Option<u64>,
@@ -157,6 +167,8 @@ impl<'a> Run<'a> {
             known: Vec::new(),
             missing: Vec::new(),
             previous_manifest: None,
+            cut_short: None,
+            chainstate: None,
             tail: Tail::Whole,
             files: 0,
             first: None,
@@ -182,6 +194,7 @@ impl<'a> Run<'a> {
 
     /// Signed statements about this log that lie beside it or that the policy brings.
     pub(crate) fn collect_known(&mut self) {
+        self.chainstate = RealFs.read(&names::chainstate(self.path), MAX_SIDECAR_BYTES).ok();
         let beside = RealFs.read(&names::checkpoint(self.path), MAX_SIDECAR_BYTES);
         let beside = beside.ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let notes = self.policy.text.known.iter().map(|note| (note.clone(), "known from elsewhere"));
@@ -196,7 +209,22 @@ impl<'a> Run<'a> {
         self.check.watch = self.known.iter().map(|known| known.checkpoint.size).collect();
     }
 
+    fn files(mut self, files: &[LogFile]) -> Result<Audit, EvidenceError> {
+        if files.iter().all(|file| file.form == Form::Missing) {
+            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(EvidenceError::io(self.path, "open", missing));
+        }
+        for file in files {
+            self.file(file)?;
+        }
+        self.conclude()
+    }
+
     fn file(&mut self, file: &LogFile) -> Result<(), EvidenceError> {
+        if file.rotated.is_none() {
+            self.cut_short = file.parsed_manifest();
+            self.check.watch.extend(self.cut_short.iter().map(|manifest| manifest.size));
+        }
         if file.form == Form::Missing {
             self.file_missing(file);
             return Ok(());
@@ -305,7 +333,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn manifest_fault(&self, file: &LogFile, manifest: &crate::Manifest) -> Option<String> {
+    fn manifest_fault(&self, file: &LogFile, manifest: &Manifest) -> Option<String> {
         let chain = &self.check.chain;
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         let facts = [

@@ -2,6 +2,7 @@
 //! Which files belong to one log: the live one, rotated ones, compressed ones, their manifests.
 
 use crate::error::EvidenceError;
+use crate::interrupted::{self, Rotation};
 use crate::names;
 use crate::sidecar::{Manifest, MAX_SIDECAR_BYTES};
 use crate::vfs::{open_for_reading, RealFs, Vfs};
@@ -18,7 +19,7 @@ pub(crate) struct LogFile {
     pub(crate) rotated: Option<u64>,
     /// What lies there.
     pub(crate) form: Form,
-    /// Its manifest's bytes.
+    /// Its manifest's bytes; of the live file only when a crash stopped its rotation after they were written.
     pub(crate) manifest: Option<Vec<u8>>,
 }
 
@@ -70,13 +71,30 @@ pub(crate) fn of_log(path: &Path) -> Result<Vec<LogFile>, EvidenceError> {
         }
     }
     let read = |path: &Path| RealFs.read(&names::beside(path, names::MANIFEST), MAX_SIDECAR_BYTES).ok();
+    let mut live = LogFile { path: path.to_path_buf(), rotated: None, form: Form::Plain, manifest: None };
+    match interrupted::state(&RealFs, path, &names) {
+        Rotation::Moved => live.path = names::beside(path, ".next"),
+        // Under its rotated name it is described already, and nothing follows it yet.
+        Rotation::Doubled(twin) => rotated.retain(|(_, name), form| {
+            *form = if *name == twin { Form::Missing } else { *form };
+            true
+        }),
+        Rotation::Prepared => {}
+        Rotation::None if names.contains(&log) => {}
+        Rotation::None => live.form = Form::Missing,
+    }
+    let live_first = interrupted::first_sequence(&RealFs, &live.path);
     let mut files: Vec<LogFile> = Vec::new();
     for ((first, name), form) in rotated {
         let path = directory.join(name);
-        files.push(LogFile { manifest: read(&path), path, rotated: Some(first), form });
+        let manifest = read(&path);
+        if form == Form::Missing && live_first == Some(first) {
+            live.manifest = manifest.or(live.manifest.take());
+        } else {
+            files.push(LogFile { manifest, path, rotated: Some(first), form });
+        }
     }
-    let form = if names.contains(&log) { Form::Plain } else { Form::Missing };
-    files.push(LogFile { path: path.to_path_buf(), rotated: None, form, manifest: None });
+    files.push(live);
     Ok(files)
 }
 

@@ -3,13 +3,12 @@
 
 use crate::audit::{Audit, Run, Verdict};
 use crate::error::EvidenceError;
-use crate::names;
+use crate::hash::to_hex;
 use crate::note::{Note, VerifierKey};
 use crate::policy::Known;
 use crate::records::PrunedFile;
-use crate::sidecar::{Chainstate, MAX_SIDECAR_BYTES};
+use crate::sidecar::Chainstate;
 use crate::verify::{proof_of, ChainProof, Tail};
-use crate::vfs::{RealFs, Vfs};
 
 impl Run<'_> {
     pub(crate) fn conclude(mut self) -> Result<Audit, EvidenceError> {
@@ -21,6 +20,7 @@ impl Run<'_> {
         if let Some(proof) = &proof {
             if !self.broken {
                 self.judge_chainstate(proof);
+                self.judge_cut_short(proof);
             }
             self.judge_notes(proof);
         }
@@ -65,7 +65,7 @@ impl Run<'_> {
     }
 
     fn judge_chainstate(&mut self, proof: &ChainProof) {
-        let Ok(bytes) = RealFs.read(&names::chainstate(self.path), MAX_SIDECAR_BYTES) else { return };
+        let Some(bytes) = self.chainstate.take() else { return };
         // Without the epoch's key a signed one cannot be checked; the writer does so when it opens the log.
         let Ok(state) = Chainstate::parse(&bytes, None) else { return };
         let known = state.state.tree.size();
@@ -73,6 +73,18 @@ impl Run<'_> {
             let text = format!("its chainstate knows {known} lines on disk, the log has {}", proof.size);
             let finding = self.find(Verdict::Tampered, "OBS406", text);
             (finding.first, finding.last) = (Some(proof.size), Some(known - 1));
+        }
+    }
+
+    /// A manifest of the live file, left by a crash inside its rotation, must describe what is there.
+    fn judge_cut_short(&mut self, proof: &ChainProof) {
+        let Some(manifest) = self.cut_short.take() else { return };
+        let root = self.check.watched.get(&manifest.size).map(|root| to_hex(root));
+        if manifest.log != proof.log || root.as_ref() != Some(&manifest.root) {
+            let text =
+                format!("a manifest of the live file knows {} lines of another log, or more than there are", manifest.size);
+            let finding = self.find(Verdict::Tampered, "OBS405", text);
+            finding.first = Some(proof.size.min(manifest.size));
         }
     }
 

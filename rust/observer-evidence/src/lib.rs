@@ -12,6 +12,7 @@ mod check;
 mod error;
 mod files;
 mod hash;
+mod interrupted;
 mod json;
 mod judge;
 mod key;

@@ -5,13 +5,14 @@ use crate::appender::Appender;
 use crate::chain::ChainState;
 use crate::error::{EvidenceError, Place};
 use crate::hash::{from_hex, to_hex};
+use crate::interrupted;
 use crate::key::SecretKey;
 use crate::merge::{log_id, LogCheck};
 use crate::names;
 use crate::note::NoteSigner;
 use crate::options::WriterOptions;
 use crate::records::{self, Begin, Damage, DamageClass, HmacInfo, Repair, Resume};
-use crate::sidecar::{Chainstate, Manifest, MAX_SIDECAR_BYTES};
+use crate::sidecar::{Chainstate, MAX_SIDECAR_BYTES};
 use crate::verify::Tail;
 use crate::writer::{Cadence, LogWriter, WriterKey};
 use base64::Engine;
@@ -82,7 +83,7 @@ impl LogWriter {
     /// A finding when its lines do not hold: such a log is evidence and is not written to. `KeyUnusable` when it is
     /// signed and no key is given, or the other way round. `Refused` when another writer holds it or it is a link.
     pub fn open(path: &Path, options: WriterOptions) -> Result<Self, EvidenceError> {
-        let mut repairs = finish_rotation(path, &options)?;
+        let mut repairs = interrupted::finish(path, &options)?;
         let handle = options.fs.open(path).map_err(|error| open_error(path, error))?;
         let mut file = Appender::new(path, handle);
         let mut check = LogCheck::new(path, options.hmac_key.as_ref());
@@ -127,50 +128,8 @@ fn signer(origin: &str, options: &WriterOptions) -> Result<Option<NoteSigner>, E
     made.map_err(|error| EvidenceError::KeyUnusable { cause: format!("origin {origin:?}: {error}") })
 }
 
-fn repair(what: &str, found: &str) -> Repair {
+pub(crate) fn repair(what: &str, found: &str) -> Repair {
     Repair { what: what.to_owned(), found: found.to_owned(), stamp: crate::Stamp::default() }
-}
-
-/// Bring a change of files that a crash cut short to one of its two ends.
-fn finish_rotation(path: &Path, options: &WriterOptions) -> Result<Vec<Repair>, EvidenceError> {
-    let fs = &options.fs;
-    if !options.has_sidecars() {
-        return Ok(Vec::new());
-    }
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let names = fs.list(directory).map_err(|error| EvidenceError::io(directory, "list", error))?;
-    let log = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let next = format!("{log}.next");
-    let mut repairs = Vec::new();
-    if names.contains(&next) {
-        let next = directory.join(next);
-        let done = if names.contains(&log) { fs.remove(&next) } else { fs.rename(&next, path) };
-        done.map_err(|error| EvidenceError::io(&next, "finish rotation of", error))?;
-        repairs.push(repair("rotation", "cut short by a crash"));
-    }
-    for name in names.iter().filter_map(|name| name.strip_suffix(names::MANIFEST)) {
-        let orphan = names::first_sequence(&log, name).is_some()
-            && !names.iter().any(|other| other == name || *other == format!("{name}{}", names::COMPRESSED));
-        let manifest = directory.join(format!("{name}{}", names::MANIFEST));
-        if orphan && names.contains(&log) && describes_live_file(path, &manifest, options) {
-            fs.remove(&manifest).map_err(|error| EvidenceError::io(&manifest, "remove", error))?;
-            repairs.push(repair("manifest", "of a rotation that a crash cut short"));
-        }
-    }
-    Ok(repairs)
-}
-
-/// True when a manifest without its file is of the file that still is the live one.
-fn describes_live_file(path: &Path, manifest: &Path, options: &WriterOptions) -> bool {
-    let read = |path: &Path| options.fs.read(path, MAX_SIDECAR_BYTES).ok();
-    let Some(manifest) = read(manifest).and_then(|bytes| Manifest::parse(&bytes)) else {
-        return false;
-    };
-    let Some(start) = read(path) else {
-        return false;
-    };
-    let first = start.split(|&b| b == b'\n').next().unwrap_or_default();
-    crate::line::parse(first).is_ok_and(|line| line.seq == manifest.first_sequence)
 }
 
 fn read_chainstate(path: &Path, options: &WriterOptions) -> Result<Chainstate, &'static str> {

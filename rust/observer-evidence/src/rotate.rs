@@ -40,15 +40,16 @@ impl LogWriter {
         let rotated = names::rotated(&self.path, &stamp, self.segment_first);
         let (manifest_path, next_path) = (names::beside(&rotated, names::MANIFEST), names::beside(&self.path, ".next"));
         let manifest = self.manifest(&rotated, &stamp)?.encode();
+        let undo = |_: &EvidenceError| {
+            // As it was before: the manifest must not describe a file that goes on.
+            for path in [&next_path, &manifest_path] {
+                let _ = fs.remove(path);
+            }
+        };
         let placed = fs.replace(&manifest_path, &manifest);
         placed.map_err(|error| EvidenceError::io(&manifest_path, "write", error))?;
-        let prepared = self.next_file(&next_path, &manifest, stamp);
-        let moved = prepared.and_then(|file| self.change_names(&next_path, &rotated).map(|()| file));
-        let (file, chain, begin) = moved.inspect_err(|_| {
-            // As it was before: the manifest must not describe a file that goes on.
-            let _ = fs.remove(&next_path);
-            let _ = fs.remove(&manifest_path);
-        })?;
+        let (file, chain, begin) = self.next_file(&next_path, &manifest, stamp).inspect_err(undo)?;
+        self.change_names(&next_path, &rotated).inspect_err(undo)?;
         (self.file, self.chain, self.begin) = (file, chain, begin);
         self.file.path.clone_from(&self.path);
         self.segment += 1;
@@ -122,16 +123,24 @@ impl LogWriter {
         Ok((file, chain, begin))
     }
 
+    /// The live file gets its rotated name, the next file the live one. Where the file system knows hard links there is
+    /// a live file at every moment.
     fn change_names(&mut self, next: &Path, rotated: &Path) -> Result<(), EvidenceError> {
         let fs = self.options.fs.clone();
-        fs.rename(&self.path, rotated).map_err(|error| EvidenceError::io(&self.path, "rename", error))?;
-        if let Err(error) = fs.rename(next, &self.path) {
-            if fs.rename(rotated, &self.path).is_err() {
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        // Manifest and next file first: whoever finds two names for one file must find these too.
+        fs.sync_dir(directory).map_err(|error| EvidenceError::io(directory, "sync", error))?;
+        let linked = fs.link(&self.path, rotated).is_ok();
+        if !linked {
+            fs.rename(&self.path, rotated).map_err(|error| EvidenceError::io(&self.path, "rename", error))?;
+        }
+        if let Err(error) = fs.rename_over(next, &self.path) {
+            let undone = if linked { fs.remove(rotated) } else { fs.rename(rotated, &self.path) };
+            if undone.is_err() {
                 self.file.stop("rename");
             }
             return Err(EvidenceError::io(next, "rename", error));
         }
-        let directory = self.path.parent().unwrap_or(Path::new("."));
         fs.sync_dir(directory).map_err(|error| {
             self.file.stop("sync of the directory");
             EvidenceError::io(directory, "sync", error)

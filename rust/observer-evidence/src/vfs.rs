@@ -73,6 +73,16 @@ pub trait Vfs: Send + Sync {
     /// # Errors
     /// `AlreadyExists`, or as rename(2).
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Give a file a second name, which must be free.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, or as link(2); file systems without hard links refuse.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Give a file the name of another one, which thereby loses it; at no moment has nobody that name.
+    ///
+    /// # Errors
+    /// As rename(2).
+    fn rename_over(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Names in a directory.
     ///
     /// # Errors
@@ -156,6 +166,14 @@ impl Vfs for RealFs {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         rename_to_free(from, to)
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::hard_link(from, to)
+    }
+
+    fn rename_over(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {

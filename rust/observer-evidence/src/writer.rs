@@ -8,6 +8,7 @@ use crate::appender::Appender;
 use crate::chain::ChainState;
 use crate::error::EvidenceError;
 use crate::hash::{to_hex, Digest32, MacKey};
+use crate::interrupted;
 use crate::json::check_event;
 use crate::key::SecretKey;
 use crate::line::MAX_EVENT_BYTES;
@@ -77,9 +78,10 @@ impl LogWriter {
     /// Make a new log (mode 0600) and seal its `begin` record; the log exists on disk when this returns.
     ///
     /// # Errors
-    /// When the file exists, cannot be made, or the disk is full.
+    /// When the file exists or rotated files of a log of this name do, when it cannot be made, or the disk is full.
     pub fn create(path: &Path, options: WriterOptions) -> Result<Self, EvidenceError> {
         let fs = options.fs.clone();
+        interrupted::refuse_old_files(path, fs.as_ref())?;
         let handle = fs.create(path).map_err(|error| EvidenceError::io(path, "create", error))?;
         let started = Self::start(Appender::new(path, handle), options);
         if started.is_err() {

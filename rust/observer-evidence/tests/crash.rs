@@ -50,6 +50,11 @@ fn work(disk: &Disk, durability: Durability, keyed: bool, dice: &mut Dice, lie: 
     durable
 }
 
+/// A directory in memory where there is one: these tests lose power on a disk of their own.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 fn sealed(path: &Path) -> BTreeMap<u64, Vec<u8>> {
     let mut files: Vec<PathBuf> = fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| {
@@ -66,9 +71,12 @@ fn cut(seed: u64, lie: bool) -> Result<usize, String> {
     let (disk, keyed) = (Disk::new(), dice.roll(2) == 0);
     let modes = [Durability::Buffered, Durability::Kernel, Durability::Group(5), Durability::Disk];
     let durability = if lie { Durability::Kernel } else { modes[dice.roll(4)] };
+    if dice.roll(4) == 0 {
+        disk.refuse_links();
+    }
     disk.die_at(1 + dice.roll(900) as u64);
     let durable = work(&disk, durability, keyed, &mut dice, lie);
-    let directory = tempfile::tempdir().unwrap();
+    let directory = scratch();
     disk.survivors(&mut dice, directory.path());
     let path = directory.path().join("log");
     if durable.is_empty() && !path.exists() {
@@ -97,6 +105,51 @@ fn nothing_acknowledged_is_lost_when_the_power_goes() {
             Err(error) => panic!("seed {seed}: {error}"),
         }
     }
+}
+
+/// Die before the operation `at`; what is left must verify as it lies there, open, go on, and verify again.
+/// Returns false when the work was done before.
+fn killed(at: u64, keyed: bool, links: bool) -> bool {
+    let (disk, mut dice) = (Disk::new(), Dice(5));
+    if !links {
+        disk.refuse_links();
+    }
+    disk.die_at(at);
+    let durable = work(&disk, Durability::Kernel, keyed, &mut dice, true);
+    let ended = disk.operations() < at;
+    let directory = scratch();
+    disk.left(directory.path());
+    let path = directory.path().join("log");
+    let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    if durable.is_empty() {
+        return true;
+    }
+    let key = keyed.then(|| SecretKey::new(vec![7; 32]).unwrap());
+    let judge = |when: &str| {
+        let judged = audit(&path, key.as_ref(), &Policy::default(), 1).unwrap();
+        assert!(!judged.verdict.is_failure(), "operation {at}, {when}, {names:?}: {:?}", judged.findings);
+        judged.proof.unwrap().size
+    };
+    let before = judge("as it lies there");
+    assert!(durable.keys().all(|&seq| seq < before), "operation {at}: acknowledged lines are gone");
+    let real = WriterOptions { fs: WriterOptions::default().fs, ..options(&disk, Durability::Kernel, keyed) };
+    let mut writer = LogWriter::open(&path, real).unwrap_or_else(|error| panic!("operation {at}: {error}, {names:?}"));
+    assert!(writer.next_sequence() >= before);
+    writer.append(b"{\"after\":true}", Severity::Info).unwrap();
+    drop(writer);
+    judge("opened again");
+    let found = sealed(&path);
+    assert!(durable.iter().all(|(seq, event)| found.get(seq) == Some(event)), "operation {at}");
+    !ended
+}
+
+#[test]
+fn killed_before_any_operation_an_honest_log_holds_and_goes_on() {
+    let stride = std::env::var("OBSERVER_KILL_STRIDE").ok().and_then(|n| n.parse().ok()).unwrap_or(9);
+    let kinds = [(true, true), (false, true), (true, false)];
+    let points: usize =
+        kinds.iter().map(|&(keyed, links)| (1..).step_by(stride).take_while(|&at| killed(at, keyed, links)).count()).sum();
+    assert!(points * stride > 900, "only {points}");
 }
 
 /// The test above can fail: a writer that acknowledges before forcing to the disk is caught.
@@ -131,7 +184,7 @@ fn a_full_disk_at_any_byte_leaves_whole_lines_and_the_log_goes_on() {
             opened.declare_loss(refused, "disk full").unwrap();
             opened.append(b"{\"room\":true}", Severity::Info).unwrap();
             opened.close().unwrap();
-            let directory = tempfile::tempdir().unwrap();
+            let directory = scratch();
             disk.survivors(&mut Dice(1), directory.path());
             let path = directory.path().join("log");
             let key = keyed.then(|| SecretKey::new(vec![7; 32]).unwrap());

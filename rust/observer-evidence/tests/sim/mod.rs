@@ -30,6 +30,7 @@ struct State {
     operations: u64,
     dies_at: Option<u64>,
     free: Option<usize>,
+    no_links: bool,
     next: u64,
 }
 
@@ -63,17 +64,45 @@ impl Disk {
         self.state().free = bytes;
     }
 
+    /// Be a file system without hard links.
+    pub fn refuse_links(&self) {
+        self.state().no_links = true;
+    }
+
     pub fn operations(&self) -> u64 {
         self.state().operations
+    }
+
+    /// Write what is there after `kill -9` into a real directory: all that the kernel was given.
+    pub fn left(&self, directory: &Path) {
+        let state = self.state();
+        let mut written: HashMap<u64, PathBuf> = HashMap::new();
+        for (path, inode) in &state.names {
+            let target = directory.join(path.file_name().unwrap());
+            match written.get(inode) {
+                Some(other) => std::fs::hard_link(other, target).unwrap(),
+                None => {
+                    std::fs::write(&target, &state.inodes[inode].seen).unwrap();
+                    written.insert(*inode, target);
+                }
+            }
+        }
     }
 
     /// Write what survives the loss of power into a real directory.
     pub fn survivors(&self, dice: &mut Dice, directory: &Path) {
         let state = self.state();
         let names = &state.history[dice.roll(state.history.len())];
+        let mut written: HashMap<u64, PathBuf> = HashMap::new();
         for (path, inode) in names {
-            let inode = &state.inodes[inode];
-            std::fs::write(directory.join(path.file_name().unwrap()), Self::survivor(inode, dice)).unwrap();
+            let target = directory.join(path.file_name().unwrap());
+            match written.get(inode) {
+                Some(other) => std::fs::hard_link(other, target).unwrap(),
+                None => {
+                    std::fs::write(&target, Self::survivor(&state.inodes[inode], dice)).unwrap();
+                    written.insert(*inode, target);
+                }
+            }
         }
     }
 
@@ -192,6 +221,29 @@ impl Vfs for Disk {
         if state.names.contains_key(to) {
             return Err(ErrorKind::AlreadyExists.into());
         }
+        state.names.remove(from);
+        state.names.insert(to.to_path_buf(), inode);
+        state.renamed();
+        Ok(())
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.step()?;
+        let inode = state.inode(from)?;
+        if state.no_links {
+            return Err(ErrorKind::Unsupported.into());
+        }
+        if state.names.contains_key(to) {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        state.names.insert(to.to_path_buf(), inode);
+        state.renamed();
+        Ok(())
+    }
+
+    fn rename_over(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.step()?;
+        let inode = state.inode(from)?;
         state.names.remove(from);
         state.names.insert(to.to_path_buf(), inode);
         state.renamed();
