@@ -11,8 +11,8 @@ import struct
 import time
 from pathlib import Path
 
-from observer.evidence import SealedLog, Severity, audit_logs, read_log
 from observer.errors import FormatError, NotFoundError
+from observer.evidence import SealedLog, Severity, audit_logs, read_log
 from observer.evidence.writing import LogOptions
 
 KEY = bytes([7]) * 32
