@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From what was read to what is said of it: missing files, known checkpoints, the policy, damage, clocks.
 
-use crate::audit::{Audit, Run, Verdict};
+use crate::audit::Run;
 use crate::error::EvidenceError;
 use crate::hash::to_hex;
 use crate::note::{Note, VerifierKey};
 use crate::policy::Known;
 use crate::records::PrunedFile;
 use crate::sidecar::Chainstate;
+use crate::verdict::{Audit, Verdict};
 use crate::verify::{proof_of, ChainProof, Tail};
 
 impl Run<'_> {
