@@ -12,7 +12,7 @@ import pytest
 
 from tests.house import tree
 
-NATIVE_ROOMS = ("evidence", "trace", "snapshot", "forensic", "plugins")
+NATIVE_ROOMS = ("evidence", "trace", "snapshot", "forensic", "plugins", "export")
 SOCKET_ROOMS = ("agents/link", "export", "fleet", "assist", "web")
 # The doctor asks the kernel what it can do; it opens AF_UNIX/BPF probes and never a connection.
 SOCKET_MODULES = {"socket", "socketserver", "http", "urllib", "ssl", "asyncio", "smtplib", "ftplib"}

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 mod errors;
 mod evidence;
+mod export;
 mod model;
 mod notes;
 mod plugin_clock;
@@ -15,6 +16,7 @@ mod recording_errors;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::check(module.py())?;
     evidence::register(module)?;
+    export::register(module)?;
     model::register(module)?;
     notes::register(module)?;
     probe::register(module)?;

@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "show": "show.Show",
     "summary": "summary.Summary",
     "verify": "verify.Verify",
+    "export": "export.Export",
     "plugin": "plugin.Plugin",
     "replay": "replay.Replay",
     "doctor": "doctor.Doctor",
@@ -52,7 +53,7 @@ examples:
 
 exit status:
   0 done · 2 usage · 12 not permitted · 13 capture failed · 14 the evidence does not hold
-  15 not ours or malformed · 16 a replay differs · 17 not found · 70 a bug of ours
+  15 not ours or malformed · 16 a replay differs · 17 not found · 18 not delivered · 70 a bug of ours
   'record' returns the command's own status; 126, 127 and 128+N as a shell does
 """
 

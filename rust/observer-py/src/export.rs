@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Binding of the export room: batches of encoded signals come out, requests are made of any part of them.
+
+use crate::recording_errors::{bad_json, recording_error};
+use observer_export::signal::Signal;
+use observer_export::{partial_success, Batch, Exporter, Options};
+use observer_recording::RecordingReader;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Encodes one recording as OTLP.
+#[pyclass(frozen, module = "observer._native")]
+pub struct OtlpExporter {
+    reader: RecordingReader,
+    exporter: Mutex<Exporter>,
+}
+
+/// Encoded signals of one kind.
+#[pyclass(frozen, module = "observer._native")]
+pub struct OtlpBatch {
+    batch: Batch,
+}
+
+impl OtlpExporter {
+    fn exporter(&self) -> MutexGuard<'_, Exporter> {
+        self.exporter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl OtlpExporter {
+    #[new]
+    fn new(py: Python<'_>, path: &str, trace: [u8; 16], options: &[u8]) -> PyResult<Self> {
+        let options: Options = serde_json::from_slice(options).map_err(bad_json)?;
+        let made = py.detach(|| {
+            let reader = RecordingReader::open(Path::new(path))?;
+            let exporter = Mutex::new(Exporter::new(&reader, trace, options)?);
+            Ok(OtlpExporter { reader, exporter })
+        });
+        made.map_err(recording_error)
+    }
+
+    /// The next spans, at most so many and not many more bytes; empty at the end.
+    fn next_spans(&self, py: Python<'_>, most: usize, most_bytes: usize) -> OtlpBatch {
+        OtlpBatch { batch: py.detach(|| self.exporter().next_spans(most, most_bytes)) }
+    }
+
+    /// The next log records, likewise.
+    fn next_logs(&self, py: Python<'_>, most: usize, most_bytes: usize) -> PyResult<OtlpBatch> {
+        let batch = py.detach(|| self.exporter().next_logs(&self.reader, most, most_bytes));
+        Ok(OtlpBatch { batch: batch.map_err(recording_error)? })
+    }
+
+    /// All metrics, the first time; empty afterwards.
+    fn next_metrics(&self, py: Python<'_>) -> PyResult<OtlpBatch> {
+        let batch = py.detach(|| self.exporter().next_metrics(&self.reader));
+        Ok(OtlpBatch { batch: batch.map_err(recording_error)? })
+    }
+}
+
+#[pymethods]
+impl OtlpBatch {
+    fn __len__(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// `traces`, `logs` or `metrics`.
+    #[getter]
+    fn signal(&self) -> &'static str {
+        match self.batch.signal {
+            Signal::Traces => "traces",
+            Signal::Logs => "logs",
+            Signal::Metrics => "metrics",
+        }
+    }
+
+    /// A whole request with the signals from `first` up to but not including `last`.
+    fn request<'py>(&self, py: Python<'py>, first: usize, last: usize) -> Bound<'py, PyBytes> {
+        let bytes = py.detach(|| self.batch.request(first..last));
+        PyBytes::new(py, &bytes)
+    }
+}
+
+/// How many signals a receiver rejected of a request, and why, from the body of its answer.
+#[pyfunction]
+fn otlp_rejected(answer: &[u8]) -> (i64, String) {
+    let partial = partial_success(answer);
+    (partial.rejected, partial.message)
+}
+
+/// Adds this room to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<OtlpExporter>()?;
+    module.add_class::<OtlpBatch>()?;
+    module.add_function(wrap_pyfunction!(otlp_rejected, module)?)
+}

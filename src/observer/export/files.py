@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes exports to files that are whole or not there: under another name first, renamed at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, Self
+
+from observer.errors import UsageError
+from observer.export.content import SIGNALS, Content, batches, open_export
+from observer.trace import Recording
+
+__all__ = ["FORMATS", "Written", "write_file"]
+
+FORMATS: Final = ("otlp-jsonl", "jsonl")
+_RECORDS: Final = 4096  # signals on one line
+_LINE_BYTES: Final = 1 << 20  # of one line, about; readers hold a line in memory
+
+
+@dataclass(slots=True)
+class Written:
+    """What came of an export to a file.
+
+    Attributes:
+        paths: The files; empty for stdout.
+        records: Records in them, of all kinds.
+        bytes: Their size.
+        whole: False when it was interrupted: the files are valid and hold the beginning.
+    """
+
+    paths: tuple[Path, ...] = ()
+    records: int = 0
+    bytes: int = 0
+    whole: bool = True
+
+
+_Blocks = Iterator[tuple[int, bytes]]
+
+
+def write_file(
+    recording: Recording,
+    form: str,
+    target: Path | None,
+    content: Content,
+    *,
+    force: bool = False,
+    report: Callable[[Written], None] = lambda _: None,
+) -> Written:
+    """Write a recording to a file; Ctrl-C ends it early, with a valid file.
+
+    Args:
+        recording: What to export.
+        form: One of `FORMATS`.
+        target: The file; a directory for `otlp-jsonl` gets one file per signal; None is stdout.
+        content: What of the recording.
+        force: Replace what is there.
+        report: Called after each block.
+
+    Raises:
+        UsageError: Something is there already. [OBS100]
+        StorageFull: The disk is full; nothing is left behind. [OBS301]
+        IntegrityError: The recording is not what was sealed. [OBS4xx]
+    """
+    done = Written()
+    for path, blocks in _plan(recording, form, target, content):
+        with _Part(path, force=force) as part:
+            try:
+                for count, block in blocks:
+                    part.write(block)
+                    done.records += count
+                    done.bytes += len(block)
+                    report(done)
+            except KeyboardInterrupt:
+                done.whole = False
+            part.finish()
+        if path is not None:
+            done.paths += (path,)
+        if not done.whole:
+            break
+    return done
+
+
+def _plan(
+    recording: Recording, form: str, target: Path | None, content: Content
+) -> Iterator[tuple[Path | None, _Blocks]]:
+    if form == "jsonl":
+        yield target, _lines(recording)
+        return
+    exporter = open_export(recording, content, as_json=True)
+    if target is not None and target.is_dir():
+        for signal in (name for name in SIGNALS if name in content.signals):
+            yield target / f"{signal}.jsonl", _otlp(exporter, (signal,))
+    else:
+        yield target, _otlp(exporter, content.signals)
+
+
+def _otlp(exporter: object, signals: tuple[str, ...]) -> _Blocks:
+    for batch in batches(exporter, signals, _RECORDS, _LINE_BYTES):  # type: ignore[arg-type]
+        yield len(batch), batch.request(0, len(batch)) + b"\n"
+
+
+def _lines(recording: Recording) -> _Blocks:
+    """Yield the recording's own lines and calls, each as an object of JSON."""
+    for line in recording.lines():
+        kind = "recording" if line.event.get("type") == "trace_start" else "line"
+        values = {"schema": "observer.export/1", "message_type": kind, "seq": line.sequence, **line.event}
+        yield 1, json.dumps(values, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+    for text in recording.call_lines({"signals": True}):
+        kind = "signal" if b'"signo":' in text and b'"syscall":' not in text else "call"
+        yield 1, b'{"schema":"observer.export/1","message_type":"%s",' % kind.encode() + text[1:] + b"\n"
+
+
+class _Part:
+    """A file under construction; `finish` gives it its name, leaving without that removes it."""
+
+    def __init__(self, path: Path | None, *, force: bool) -> None:
+        self._path = path
+        self._part: Path | None = None
+        self._good = 0
+        if path is None:
+            self._file: BinaryIO = sys.stdout.buffer
+            return
+        if path.exists() and not force:
+            raise UsageError(f"{path} is there already", hint="choose another name, or --force to replace it")
+        self._part = path.with_name(f"{path.name}.part")
+        # A copy of evidence is as private as the evidence.
+        handle = os.open(
+            self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+        )
+        self._file = os.fdopen(handle, "wb")
+
+    def write(self, block: bytes) -> None:
+        self._file.write(block)
+        self._good += len(block)
+
+    def finish(self) -> None:
+        """Cut off what an interruption left of a block, and give the file its name."""
+        self._file.flush()
+        if self._path is None or self._part is None:
+            return
+        self._file.truncate(self._good)
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._part.replace(self._path)
+        self._part = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._part is not None:
+            with contextlib.suppress(OSError):  # the disk is full: the rest is thrown away with the file
+                self._file.close()
+            self._part.unlink(missing_ok=True)
