@@ -21,11 +21,11 @@ LAYERS = [
     {"observer-model"},
     {"observer-evidence"},
     {"observer-recording"},
-    {"observer-capture", "observer-probe", "observer-export"},
+    {"observer-capture", "observer-probe", "observer-compare", "observer-export"},
     {"observer-py"},
 ]
 BINDING = "observer-py"
-PURE = {"observer-model", "observer-evidence", "observer-recording", "observer-export"}
+PURE = {"observer-compare", "observer-model", "observer-evidence", "observer-recording", "observer-export"}
 MANIFESTS = sorted((tree.ROOT / "rust").glob("*/Cargo.toml"))
 
 

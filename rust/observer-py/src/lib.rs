@@ -2,6 +2,7 @@
 //! The only crate that knows Python: binds the pure crates to `observer._native`.
 use pyo3::prelude::*;
 
+mod compare;
 mod errors;
 mod evidence;
 mod export;
@@ -15,6 +16,7 @@ mod recording_errors;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::check(module.py())?;
+    compare::register(module)?;
     evidence::register(module)?;
     export::register(module)?;
     model::register(module)?;

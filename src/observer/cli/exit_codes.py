@@ -12,9 +12,10 @@ from typing import Final
 
 from observer.errors import CapabilityError, CaptureError, NotFoundError, ObserverError, StorageFull
 
-__all__ = ["BROKEN_PIPE", "INTERRUPTED", "OK", "of_signal", "to_observer_error"]
+__all__ = ["BROKEN_PIPE", "DIFFERENT", "INTERRUPTED", "OK", "of_signal", "to_observer_error"]
 
 OK: Final = 0
+DIFFERENT: Final = 16  # two recordings differ, or a replay from its recording
 INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
 BROKEN_PIPE: Final = 141  # 128 + SIGPIPE: the reader went away, which is its right
 

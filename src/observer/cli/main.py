@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "export": "export.Export",
     "plugin": "plugin.Plugin",
     "replay": "replay.Replay",
+    "diff": "diff.Diff",
     "doctor": "doctor.Doctor",
     "why": "why.Why",
     "witness": "witness.WitnessCommand",

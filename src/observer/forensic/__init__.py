@@ -12,6 +12,7 @@ A replay is a process of its own: it goes on when the program that asked for it 
 the recording. The room never writes to a recording; results lie beside it in the store.
 """
 
+from observer.forensic.comparing import compare_recordings
 from observer.forensic.jobs import (
     abort_replay,
     get_replay_context,
@@ -22,10 +23,13 @@ from observer.forensic.jobs import (
 from observer.model.forensic import (
     Breakpoint,
     BreakpointAction,
+    ComparedSide,
     DifferenceKind,
+    Divergence,
     ForensicContext,
     IsolationLevel,
     OutcomeDifference,
+    RecordingComparison,
     ReplayComparison,
     ReplayEnvironment,
     ReplayStatus,
@@ -37,10 +41,13 @@ from observer.model.forensic import (
 __all__ = [
     "Breakpoint",
     "BreakpointAction",
+    "ComparedSide",
     "DifferenceKind",
+    "Divergence",
     "ForensicContext",
     "IsolationLevel",
     "OutcomeDifference",
+    "RecordingComparison",
     "ReplayComparison",
     "ReplayEnvironment",
     "ReplayStatus",
@@ -48,6 +55,7 @@ __all__ = [
     "SyscallDifference",
     "TimingDifference",
     "abort_replay",
+    "compare_recordings",
     "get_replay_context",
     "resume_replay",
     "start_replay",

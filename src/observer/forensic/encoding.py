@@ -11,6 +11,7 @@ from observer.model.forensic import (
     Breakpoint,
     BreakpointAction,
     DifferenceKind,
+    Divergence,
     IsolationLevel,
     OutcomeDifference,
     ReplayComparison,
@@ -20,7 +21,13 @@ from observer.model.forensic import (
     TimingDifference,
 )
 
-__all__ = ["comparison_from_dict", "comparison_to_dict", "environment_from_dict", "environment_to_dict"]
+__all__ = [
+    "call_from_dict",
+    "comparison_from_dict",
+    "comparison_to_dict",
+    "environment_from_dict",
+    "environment_to_dict",
+]
 
 
 def environment_to_dict(value: ReplayEnvironment) -> dict[str, Any]:
@@ -66,6 +73,7 @@ def comparison_to_dict(value: ReplayComparison) -> dict[str, Any]:
     def fields(item: Any) -> dict[str, Any]:
         return {name: getattr(item, name) for name in type(item).__slots__}
 
+    first = value.first_divergence
     return {
         "match_percentage": value.match_percentage,
         "syscall_differences": [
@@ -73,15 +81,35 @@ def comparison_to_dict(value: ReplayComparison) -> dict[str, Any]:
         ],
         "timing_differences": [fields(item) for item in value.timing_differences],
         "outcome_differences": [fields(item) for item in value.outcome_differences],
+        "first_divergence": first
+        and fields(first)
+        | {
+            "difference": fields(first.difference) | {"kind": first.difference.kind.value},
+            "backtrace": list(first.backtrace),
+            "backtrace_replay": list(first.backtrace_replay),
+        },
     }
 
 
 def comparison_from_dict(value: Mapping[str, Any]) -> ReplayComparison:
     """Return the comparison that `comparison_to_dict` wrote."""
-    calls = [{**item, "kind": DifferenceKind(item["kind"])} for item in value["syscall_differences"]]
+    calls = [call_from_dict(item) for item in value["syscall_differences"]]
+    first = value.get("first_divergence")
     return ReplayComparison(
         match_percentage=value["match_percentage"],
-        syscall_differences=tuple(SyscallDifference(**item) for item in calls),
+        syscall_differences=tuple(calls),
         timing_differences=tuple(TimingDifference(**item) for item in value["timing_differences"]),
         outcome_differences=tuple(OutcomeDifference(**item) for item in value["outcome_differences"]),
+        first_divergence=_first(first) if first else None,
     )
+
+
+def call_from_dict(value: Mapping[str, Any]) -> SyscallDifference:
+    """Return one differing call."""
+    return SyscallDifference(**{**value, "kind": DifferenceKind(value["kind"])})
+
+
+def _first(value: Mapping[str, Any]) -> Divergence:
+    told = {**value, "difference": call_from_dict(value["difference"])}
+    traces = {name: tuple(told[name]) for name in ("backtrace", "backtrace_replay")}
+    return Divergence(**{**told, **traces})

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compares two recordings call by call: what one did and the other did not. The work is done by the native core."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from observer import _native
+from observer.model.forensic import (
+    ComparedSide,
+    DifferenceKind,
+    Divergence,
+    OutcomeDifference,
+    RecordingComparison,
+    ReplayComparison,
+    SyscallDifference,
+    TimingDifference,
+)
+
+__all__ = ["compare_recordings"]
+
+_LIMIT: Final = 1000  # differing calls that are told one by one
+
+
+def compare_recordings(
+    original: Path, replay: Path, *, limit: int = _LIMIT, schedule: bool = False
+) -> RecordingComparison:
+    """Compare two recordings.
+
+    Process trees are matched first, then the calls of each pair of threads are aligned. Process ids, addresses, descriptor
+    numbers, made-up file names and times are not compared. Holds 64 bytes for each call of either recording.
+
+    Args:
+        original: One recording's directory.
+        replay: The other's.
+        limit: At most this many differing calls are listed; all are counted.
+        schedule: Compare also the calls whose number depends on who was faster (futex, sched_yield, …).
+
+    Raises:
+        FormatError: One is no recording, or has more than 20 million calls. [OBS500]
+        IntegrityError: The bytes of one are not those that were sealed. [OBS4xx]
+
+    Source: docs/spec/comparison.md.
+    """
+    options = json.dumps({"limit": limit, "all": schedule}).encode()
+    told: dict[str, Any] = json.loads(_native.compare_recordings(str(original), str(replay), options))
+    calls = tuple(map(_call, told["syscall_differences"]))
+    first = told["syscall_differences"][0] if calls else None
+    comparison = ReplayComparison(
+        match_percentage=told["match_percentage"],
+        syscall_differences=calls,
+        timing_differences=tuple(TimingDifference(**item) for item in told["timing_differences"]),
+        outcome_differences=tuple(OutcomeDifference(**item) for item in told["outcome_differences"]),
+        first_divergence=_divergence(calls[0], first) if first is not None else None,
+    )
+    return RecordingComparison(
+        comparison=comparison,
+        counts=told["counts"],
+        equal=told["equal"],
+        original=_side(told["a"]),
+        replay=_side(told["b"]),
+        processes=tuple(told["processes"]),
+        left_out=(told["left_out"]["a"], told["left_out"]["b"]),
+    )
+
+
+def _call(item: Mapping[str, Any]) -> SyscallDifference:
+    return SyscallDifference(
+        kind=DifferenceKind(item["kind"]),
+        index_original=item["index_original"],
+        index_replay=item["index_replay"],
+        original=item["original"],
+        replay=item["replay"],
+        detail=item["detail"],
+        process=item["process"],
+        program=item["program"],
+    )
+
+
+def _divergence(call: SyscallDifference, item: Mapping[str, Any]) -> Divergence:
+    return Divergence(call, at_ns=item["at_ns"], pid=item["pid_original"], tid=item["tid_original"])
+
+
+def _side(told: Mapping[str, Any]) -> ComparedSide:
+    command = told["command"]
+    return ComparedSide(
+        calls=told["calls"],
+        processes=told["processes"],
+        threads=told["threads"],
+        duration_ns=told["duration_ns"],
+        lost=told["lost"],
+        closed=told["closed"],
+        command=None if command is None else tuple(command),
+    )
