@@ -3,8 +3,9 @@
 
 use crate::pairing::{pair, Pairing};
 use crate::report;
+use crate::run::{Reading, Run, Thread, Token};
 use crate::sequence::{self, Kind, Renamed};
-use crate::tokens::{read, Reading, Run, Thread, Token};
+use crate::tokens::read;
 use crate::tree::Tree;
 use observer_recording::{RecordingError, RecordingReader};
 use serde::Deserialize;

@@ -10,6 +10,7 @@ pub mod descriptors;
 pub mod names;
 pub mod pairing;
 pub mod report;
+pub mod run;
 pub mod sequence;
 pub mod tokens;
 pub mod tree;

@@ -57,7 +57,7 @@ pub fn write(
     }))
 }
 
-fn side(run: &crate::tokens::Run, reader: &RecordingReader) -> Value {
+fn side(run: &crate::run::Run, reader: &RecordingReader) -> Value {
     let calls: usize = run.threads.iter().map(|t| t.calls.len()).sum();
     json!({
         "calls": calls, "processes": run.tree.nodes.iter().filter(|n| !n.is_thread).count(),
@@ -73,7 +73,7 @@ fn node_json(node: &Node, calls: usize) -> Value {
 }
 
 fn processes(found: &Findings) -> Vec<Value> {
-    let of = |run: &crate::tokens::Run, n: usize| node_json(&run.tree.nodes[n], run.threads[n].calls.len());
+    let of = |run: &crate::run::Run, n: usize| node_json(&run.tree.nodes[n], run.threads[n].calls.len());
     let mut list: Vec<Value> = found
         .pairing
         .pairs

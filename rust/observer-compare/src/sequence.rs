@@ -2,7 +2,7 @@
 //! Compares what two matched threads did, call by call.
 
 use crate::align::align;
-use crate::tokens::Token;
+use crate::run::Token;
 use std::collections::{HashMap, HashSet};
 
 /// How a call differs.
@@ -173,7 +173,7 @@ fn reorder(a: &[Token], b: &[Token], differences: &mut Vec<Difference>) {
 #[cfg(test)]
 mod tests {
     use super::{compare, Kind, Renamed};
-    use crate::tokens::Token;
+    use crate::run::Token;
 
     fn calls(names: &[(u32, u32)]) -> Vec<Token> {
         names
