@@ -9,8 +9,9 @@ import wasmtime
 
 from observer import forensic
 from observer.errors import CapabilityError, FormatError, NotFoundError, UsageError
+from observer.model.comparison import DifferenceKind
 from observer.model.condition import Condition
-from observer.model.forensic import Breakpoint, BreakpointAction, DifferenceKind, ReplayEnvironment
+from observer.model.forensic import Breakpoint, BreakpointAction, ReplayEnvironment
 from observer.plugins import PluginLimits, PluginReplay, restore_for_analysis, take_snapshot
 from observer.trace import IdentityContext, TraceContext, TraceStore, complete_trace
 from tests.plugins.conftest import PROGRAMS

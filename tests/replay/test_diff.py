@@ -74,10 +74,10 @@ def test_a_simple_program_twice_has_no_difference_at_all(tmp_path: Path) -> None
 
 def test_a_pipeline_of_processes_twice_is_the_same(tmp_path: Path) -> None:
     pair = [
-        record(tmp_path, name, "sh", "-c", "ls /etc | sort -r | head -n 3; (true; false)") for name in "ab"
+        record(tmp_path, name, "sh", "-c", "ls /etc | sort -r | wc -l; (true; false)") for name in "ab"
     ]
     found = forensic.compare_recordings(*pair)
-    assert found.comparison.match_percentage > 0.98
+    assert found.comparison.match_percentage > 0.95
     assert not found.comparison.outcome_differences
     assert all(side["a"] and side["b"] for side in found.processes)
 

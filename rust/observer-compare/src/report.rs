@@ -103,6 +103,14 @@ fn outcomes(found: &Findings, readers: (&RecordingReader, &RecordingReader)) -> 
             list.push(outcome("event", &text(more), &text(fewer), "warning", None, &a.place));
         }
     }
+    list.extend(alone(found));
+    list.extend(losses(readers));
+    list
+}
+
+/// Processes without a counterpart.
+fn alone(found: &Findings) -> Vec<Value> {
+    let mut list = Vec::new();
     let described =
         |n: &Node, calls: usize| format!("{} {} ({calls} calls)", if n.is_thread { "thread" } else { "process" }, n.program());
     for x in &found.pairing.only_a {
@@ -127,6 +135,11 @@ fn outcomes(found: &Findings, readers: (&RecordingReader, &RecordingReader)) -> 
             &node.place,
         ));
     }
+    list
+}
+
+fn losses(readers: (&RecordingReader, &RecordingReader)) -> Vec<Value> {
+    let mut list = Vec::new();
     for (which, reader) in [("A", readers.0), ("B", readers.1)] {
         if reader.loss.count > 0 {
             let text = format!("{} records of {which} were lost", reader.loss.count);

@@ -20,22 +20,24 @@ from observer.forensic.jobs import (
     start_replay,
     wait_for_replay,
 )
-from observer.model.forensic import (
-    Breakpoint,
-    BreakpointAction,
+from observer.model.comparison import (
     ComparedSide,
     DifferenceKind,
     Divergence,
-    ForensicContext,
-    IsolationLevel,
     OutcomeDifference,
     RecordingComparison,
     ReplayComparison,
+    SyscallDifference,
+    TimingDifference,
+)
+from observer.model.forensic import (
+    Breakpoint,
+    BreakpointAction,
+    ForensicContext,
+    IsolationLevel,
     ReplayEnvironment,
     ReplayStatus,
     ResourceLimits,
-    SyscallDifference,
-    TimingDifference,
 )
 
 __all__ = [

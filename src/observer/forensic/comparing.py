@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from observer import _native
-from observer.model.forensic import (
+from observer.model.comparison import (
     ComparedSide,
     DifferenceKind,
     Divergence,

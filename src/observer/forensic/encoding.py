@@ -7,18 +7,20 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from observer.model.comparison import (
+    DifferenceKind,
+    Divergence,
+    OutcomeDifference,
+    ReplayComparison,
+    SyscallDifference,
+    TimingDifference,
+)
 from observer.model.forensic import (
     Breakpoint,
     BreakpointAction,
-    DifferenceKind,
-    Divergence,
     IsolationLevel,
-    OutcomeDifference,
-    ReplayComparison,
     ReplayEnvironment,
     ResourceLimits,
-    SyscallDifference,
-    TimingDifference,
 )
 
 __all__ = [

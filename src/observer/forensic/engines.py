@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from observer.errors import CapabilityError
-from observer.model.forensic import ReplayComparison, ReplayEnvironment
+from observer.model.comparison import ReplayComparison
+from observer.model.forensic import ReplayEnvironment
 from observer.trace.reading import Recording
 
 __all__ = ["EngineReport", "engine_for"]

@@ -15,13 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from observer.errors import FormatError
-from observer.model.forensic import (
-    DifferenceKind,
-    OutcomeDifference,
-    ReplayComparison,
-    ReplayEnvironment,
-    SyscallDifference,
-)
+from observer.model.comparison import DifferenceKind, OutcomeDifference, ReplayComparison, SyscallDifference
+from observer.model.forensic import ReplayEnvironment
 from observer.plugins.breakpoints import Breakpoints
 from observer.plugins.functions import ENV, HostFunction
 from observer.plugins.machine import Halt, Machine, PluginImage

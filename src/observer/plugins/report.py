@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from observer.model.forensic import ReplayComparison
+from observer.model.comparison import ReplayComparison
 from observer.plugins.options import PluginOutcome
 
 __all__ = ["ReplayReport"]

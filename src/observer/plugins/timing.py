@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from observer.model.forensic import TimingDifference
+from observer.model.comparison import TimingDifference
 from observer.plugins.ring import Call
 
 __all__ = ["Timing"]

@@ -17,7 +17,7 @@ from observer.cli.times import show_span
 from observer.errors import IntegrityError, UsageError
 from observer.forensic import RecordingComparison, compare_recordings
 from observer.forensic.encoding import comparison_to_dict
-from observer.model.forensic import ComparedSide, DifferenceKind, SyscallDifference
+from observer.model.comparison import ComparedSide, DifferenceKind, SyscallDifference
 from observer.trace import TraceStore, verify_recording
 
 __all__ = ["Diff"]

@@ -11,13 +11,8 @@ from typing import ClassVar
 from observer.cli.printing import print_json, safe
 from observer.errors import DesyncError, NotFoundError, UsageError
 from observer.forensic.encoding import comparison_to_dict
-from observer.model.forensic import (
-    Breakpoint,
-    BreakpointAction,
-    ReplayComparison,
-    ReplayEnvironment,
-    ResourceLimits,
-)
+from observer.model.comparison import ReplayComparison
+from observer.model.forensic import Breakpoint, BreakpointAction, ReplayEnvironment, ResourceLimits
 from observer.plugins.replay import PluginReplay
 from observer.trace import TraceStore
 
