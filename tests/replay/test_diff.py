@@ -57,9 +57,12 @@ def test_the_same_program_twice_is_the_same(tmp_path: Path) -> None:
     )
     pair = [record(tmp_path, name, "/usr/bin/python3", "-S", "-c", script) for name in "ab"]
     found = forensic.compare_recordings(*pair)
-    assert set(kinds(found)) <= {"reordered"}, found.comparison.syscall_differences[
+    names = {
+        (call.original or call.replay or "").split("(")[0] for call in found.comparison.syscall_differences
+    }
+    assert names <= {"mmap", "munmap", "brk"}, found.comparison.syscall_differences[
         :3
-    ]  # when memory is asked for follows addresses
+    ]  # asked for as addresses fall
     assert found.comparison.match_percentage > 0.995
     assert found.equal > 100
     assert not found.comparison.outcome_differences
@@ -73,9 +76,7 @@ def test_a_simple_program_twice_has_no_difference_at_all(tmp_path: Path) -> None
 
 
 def test_a_pipeline_of_processes_twice_is_the_same(tmp_path: Path) -> None:
-    pair = [
-        record(tmp_path, name, "sh", "-c", "ls /etc | sort -r | wc -l; (true; false)") for name in "ab"
-    ]
+    pair = [record(tmp_path, name, "sh", "-c", "ls /etc | sort -r | wc -l; (true; false)") for name in "ab"]
     found = forensic.compare_recordings(*pair)
     assert found.comparison.match_percentage > 0.95
     assert not found.comparison.outcome_differences
