@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "plugin": "plugin.Plugin",
     "replay": "replay.Replay",
     "diff": "diff.Diff",
+    "agent": "agent.AgentCommand",
     "doctor": "doctor.Doctor",
     "why": "why.Why",
     "witness": "witness.WitnessCommand",

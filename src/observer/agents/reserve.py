@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disk space set aside while there is some, given back piece by piece when the disk is full and the log must go on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final
+
+from observer import clock
+
+__all__ = ["Reserve"]
+
+_STEP: Final = 1 << 20
+_REFILL_EVERY_NS: Final = 60_000_000_000
+_SPARE: Final = 4  # refilled only where so many times the reserve is free: it must not fill the disk itself
+
+
+class Reserve:
+    """A file of allocated blocks that nobody reads."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        """Open or make the file; `fill` takes the space."""
+        self._path, self._size = path, size
+        self._looked_ns = 0
+        self._handle = -1
+        if size:
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    @property
+    def held(self) -> int:
+        """Bytes set aside now."""
+        return os.fstat(self._handle).st_size if self._handle >= 0 else 0
+
+    def fill(self) -> None:
+        """Take the space, where the disk has room; what cannot be had is not."""
+        if self._handle < 0 or self.held >= self._size:
+            return
+        with contextlib.suppress(OSError):
+            facts = os.fstatvfs(self._handle)
+            if facts.f_bavail * facts.f_frsize > _SPARE * self._size:
+                os.posix_fallocate(self._handle, 0, self._size)
+
+    def release(self) -> bool:
+        """Give 1 MiB back to the disk; returns False when nothing is left."""
+        held = self.held
+        if not held:
+            return False
+        os.ftruncate(self._handle, max(0, held - _STEP))
+        self._looked_ns = clock.boot_ns()
+        return True
+
+    def refill(self) -> None:
+        """Fill again, looked at once a minute."""
+        now = clock.boot_ns()
+        if self._handle >= 0 and now - self._looked_ns >= _REFILL_EVERY_NS:
+            self._looked_ns = now
+            self.fill()
+
+    def close(self) -> None:
+        """Close the file, which keeps its blocks."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
