@@ -20,12 +20,19 @@ from tests.house import tree
 LAYERS = [
     {"observer-model"},
     {"observer-evidence"},
-    {"observer-recording"},
+    {"observer-recording", "observer-report"},
     {"observer-capture", "observer-probe", "observer-compare", "observer-export"},
     {"observer-py"},
 ]
 BINDING = "observer-py"
-PURE = {"observer-compare", "observer-model", "observer-evidence", "observer-recording", "observer-export"}
+PURE = {
+    "observer-compare",
+    "observer-model",
+    "observer-evidence",
+    "observer-recording",
+    "observer-export",
+    "observer-report",
+}
 MANIFESTS = sorted((tree.ROOT / "rust").glob("*/Cargo.toml"))
 
 

@@ -12,6 +12,7 @@ mod plugin_clock;
 mod probe;
 mod recording;
 mod recording_errors;
+mod report;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -24,5 +25,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     probe::register(module)?;
     plugin_clock::register(module)?;
     recording::register(module)?;
+    report::register(module)?;
     Ok(())
 }

@@ -19,7 +19,7 @@ from observer.cli.commands import Command
 from observer.cli.printing import print_error
 from observer.errors import InternalError, ObserverError, UsageError
 
-__all__ = ["COMMANDS", "build_parser", "load_command", "run"]
+__all__ = ["COMMANDS", "build_parser", "load_command", "master_report", "run"]
 
 # Module and class of each verb, in the order in which a newcomer needs them. A verb is imported when it is called for:
 # `observer record` must not wait for the reports it does not write.
@@ -36,6 +36,7 @@ COMMANDS: dict[str, str] = {
     "agent": "agent.AgentCommand",
     "doctor": "doctor.Doctor",
     "why": "why.Why",
+    "report": "report.Report",
     "witness": "witness.WitnessCommand",
     "completion": "completion.Completion",
 }
@@ -138,6 +139,11 @@ def run(argv: Sequence[str] | None = None) -> int:
         bug = InternalError(f"{type(error).__name__}: {error}")
         bug.__cause__ = error
         return _fail(bug, verbosity)
+
+
+def master_report() -> int:
+    """Run `observer report` under its original name, `master_report` or `wsl-master-report`."""
+    return run(["report", *sys.argv[1:]])
 
 
 def _run(arguments: list[str]) -> int:

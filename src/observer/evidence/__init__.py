@@ -7,6 +7,7 @@ index, and never writes to a log that does not verify. The format is `docs/spec/
 
 from observer.evidence.auditing import Audit, Finding, audit_logs, load_policy
 from observer.evidence.keys import load_hmac_key
+from observer.evidence.merging import LogFile, log_files, plain_files, survey_side, write_merged
 from observer.evidence.proving import RecordProof, check_proof, prove_consistency, prove_record
 from observer.evidence.reading import LogLine, read_log
 from observer.evidence.verifying import ChainProof, verify_log
@@ -17,6 +18,7 @@ __all__ = [
     "Audit",
     "ChainProof",
     "Finding",
+    "LogFile",
     "LogLine",
     "LogOptions",
     "RecordProof",
@@ -27,8 +29,12 @@ __all__ = [
     "check_proof",
     "load_hmac_key",
     "load_policy",
+    "log_files",
+    "plain_files",
     "prove_consistency",
     "prove_record",
     "read_log",
+    "survey_side",
     "verify_log",
+    "write_merged",
 ]

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from observer.report.diagnosis import Diagnosis, Evidence, Incident, Step
 
-__all__ = ["quote", "render_text"]
+__all__ = ["quote", "render_text", "section"]
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp", "Zs"})
 _QUOTE_LIMIT = 160
@@ -57,12 +57,12 @@ def _lines(diagnosis: Diagnosis) -> Iterator[str]:
         yield "OTHER INCIDENTS IN THESE LOGS"
         for incident in others:
             yield f"  {incident.verdict} ({incident.confidence:.2f}), boot {incident.boot}: {quote(incident.chain[0].says)}"
-    yield from _section(
+    yield from section(
         "CONSIDERED AND LOST", (f"{one.verdict}: {quote(one.lost)}" for one in diagnosis.alternatives)
     )
-    yield from _section("WHAT IS MISSING", (quote(text) for text in diagnosis.missing))
-    yield from _section("KERNEL REPORTS", _reports(diagnosis))
-    yield from _section("SOURCES", _sources(diagnosis))
+    yield from section("WHAT IS MISSING", (quote(text) for text in diagnosis.missing))
+    yield from section("KERNEL REPORTS", _reports(diagnosis))
+    yield from section("SOURCES", _sources(diagnosis))
 
 
 def _chain(incident: Incident) -> Iterator[str]:
@@ -87,7 +87,8 @@ def _time(record: Evidence) -> str:
     return "no time"
 
 
-def _section(title: str, lines: Iterator[str]) -> Iterator[str]:
+def section(title: str, lines: Iterator[str]) -> Iterator[str]:
+    """A heading and its lines, indented; nothing where there are no lines."""
     body = [f"  {line}" for line in lines]
     if body:
         yield from ["", title, *body]

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from observer.errors import UsageError
+from observer.evidence.sides import BAD_STATES, judge_log
 from observer.report.diagnosis import Diagnosis, RuleBook, diagnose, load_rules
 from observer.report.diagnosis.matcher import Matcher
 from observer.report.diagnosis.rules import parse_rules, read_rule_files
 from observer.report.diagnosis.survey import Survey
 from observer.report.sources import LogLine, SourceKind, read_source
+from observer.report.sources.raw import open_bytes
+from observer.report.sources.sealed import looks_like_event_log
 
 __all__ = ["SourceSpec", "explain", "explain_lines", "with_rule_files"]
 
@@ -36,7 +39,11 @@ class SourceSpec:
 
 
 def explain(
-    sources: Sequence[SourceSpec], *, book: RuleBook | None = None, boot: int | None = None
+    sources: Sequence[SourceSpec],
+    *,
+    book: RuleBook | None = None,
+    boot: int | None = None,
+    key: bytes | None = None,
 ) -> Diagnosis:
     """Read every source once, in bounded memory, and say what happened.
 
@@ -44,6 +51,7 @@ def explain(
         sources: The logs; guest and host logs may be mixed.
         book: Rules; those that ship with Observer when None.
         boot: Which boot to judge: 0 the last in the logs, -1 the one before; None chooses the one that died.
+        key: HMAC-SHA256 key for sealed logs; None checks their hash chains only.
 
     Returns:
         The diagnosis. Deterministic: the same bytes and rules give the same answer.
@@ -62,7 +70,7 @@ def explain(
     book = book or load_rules()
     matcher = Matcher(book)
     surveys = [Survey(book, matcher).read(read_source(spec.kind, spec.path)) for spec in sources]
-    facts = [_source_facts(spec, survey) for spec, survey in zip(sources, surveys, strict=True)]
+    facts = [_source_facts(spec, survey, key) for spec, survey in zip(sources, surveys, strict=True)]
     return diagnose(surveys, book, integrity=_integrity(facts), boot=boot)
 
 
@@ -89,15 +97,30 @@ def with_rule_files(paths: Sequence[Path]) -> RuleBook:
 
 
 def _integrity(sources: list[dict[str, Any]]) -> dict[str, Any]:
+    sealed = [source for source in sources if "integrity" in source]
+    raw = "raw logs carry no proof that they are whole; the digests pin what was read"
+    if not sealed:
+        return {"state": "UNSEALED", "note": raw, "sources": sources}
+    bad = [source for source in sealed if source["integrity"]["state"] in BAD_STATES]
+    if bad:
+        state = bad[0]["integrity"]["state"]
+        note = f"the verdict rests on records that may have been changed: {bad[0]['integrity']['note']}"
+        return {"state": state, "note": note, "sources": sources}
+    note = "; ".join(source["integrity"]["note"] for source in sealed)
+    if len(sealed) < len(sources):
+        return {"state": "PARTLY_SEALED", "note": f"{note}; of the others: {raw}", "sources": sources}
+    states = [source["integrity"]["state"] for source in sealed]
     return {
-        "state": "UNSEALED",
-        "note": "raw logs carry no proof that they are whole; the digests pin what was read",
+        "state": next((one for one in states if one != "VERIFIED"), "VERIFIED"),
+        "note": note,
         "sources": sources,
     }
 
 
-def _source_facts(spec: SourceSpec, survey: Survey) -> dict[str, Any]:
+def _source_facts(spec: SourceSpec, survey: Survey, key: bytes | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"kind": spec.kind.value, "path": str(spec.path), "lines": survey.lines}
+    if spec.kind is SourceKind.LOG or (spec.kind is SourceKind.PLAIN and _is_event_log(spec.path)):
+        return facts | {"integrity": judge_log(Path(spec.path), key)}
     path = Path(spec.path)
     if str(spec.path) != "-" and path.is_file():
         digest, size = hashlib.sha256(), 0
@@ -106,6 +129,13 @@ def _source_facts(spec: SourceSpec, survey: Survey) -> dict[str, Any]:
             size += len(piece)
         facts |= {"bytes": size, "sha256": digest.hexdigest()}
     return facts
+
+
+def _is_event_log(path: Path | str) -> bool:
+    if str(path) == "-" or not Path(path).is_file():
+        return False
+    with open_bytes(path) as stream:
+        return looks_like_event_log(stream.read(4096))
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

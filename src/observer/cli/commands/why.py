@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from observer.errors import UsageError
+from observer.evidence import load_hmac_key
 from observer.report.render import render_text
 from observer.report.sources import SourceKind
 from observer.report.why import SourceSpec, explain, with_rule_files
+from observer.timeline.page import render_verdict_page
 
 __all__ = ["Why"]
 
@@ -27,6 +29,7 @@ _OPTIONS = {
     SourceKind.JOURNAL: "journal: export, JSON, .journal file or directory",
     SourceKind.SYSLOG: "syslog, messages or kern.log",
     SourceKind.EVTX: "Windows event log: .evtx, XML or JSON lines",
+    SourceKind.LOG: "an agent's sealed log, with its rotated files; it is verified first",
 }
 
 
@@ -45,6 +48,7 @@ class Why:
       observer why --kmsg console.log             one log of one machine
       observer why --journal DIR                  a journal saved from another machine
       observer why --syslog syslog --evtx System.evtx --json
+      observer why --log guest-events.log --log host-events.log
       journalctl -b -1 -o export | observer why --journal -
       dmesg | observer why -                      a log on standard input
     """
@@ -62,6 +66,7 @@ class Why:
         parser.add_argument(
             "--rules", action="append", default=[], type=Path, metavar="FILE", help="a further rule file"
         )
+        parser.add_argument("--html", metavar="FILE", help="also write one offline page for people")
         parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
     def run(self, args: argparse.Namespace) -> int:
@@ -78,7 +83,9 @@ class Why:
         if not sources:
             sources, boot = [_own_journal()], -1 if boot is None else boot
         book = with_rule_files(args.rules) if args.rules else None
-        diagnosis = explain(sources, book=book, boot=boot)
+        diagnosis = explain(sources, book=book, boot=boot, key=load_hmac_key())
+        if args.html:
+            Path(args.html).write_text(render_verdict_page(diagnosis), encoding="utf-8")
         if args.json:
             document = {"schema": "observer.why/1", "message_type": "diagnosis", **diagnosis.to_dict()}
             sys.stdout.write(json.dumps(document, ensure_ascii=True, allow_nan=False) + "\n")

@@ -103,6 +103,6 @@ class Boot:
     def see(self, line: LogLine) -> None:
         """Count a line."""
         self.lines += 1
-        self.managed = self.managed or line.origin is Origin.SYSTEMD
+        self.managed = self.managed or line.origin in (Origin.SYSTEMD, Origin.AGENT)
         self.first = self.first or line
         self.last = line

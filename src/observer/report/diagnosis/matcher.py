@@ -20,7 +20,7 @@ _CARRIERS = re.compile(
     r"|systemd\[1\]: |(?:init|udevd|dracut)[\w-]*(?:\[\d+\])?: |random: |Kernel command line: |Command line: "
 )
 """Kernel lines that pass on a name a device, a program or an administrator chose."""
-_NAMED = (Origin.USER, Origin.SYSTEMD)
+_NAMED = (Origin.USER, Origin.SYSTEMD, Origin.AGENT)
 """Origins with identifiers; the kernel and the host have none to check."""
 
 
@@ -96,8 +96,9 @@ def _values(signal: Signal, line: LogLine, text: str) -> dict[str, str] | None:
         return None
     if any(not want.fullmatch(line.fields.get(key, "")) for key, want in signal.fields.items()):
         return None
+    named = {_identifier(key): value for key, value in line.fields.items()} if signal.fields else {}
     if signal.pattern is None:
-        return {"ident": line.ident, "text": text}
+        return {**named, "ident": line.ident, "text": text}
     found = signal.pattern.search(text)
     if found is None:
         return None

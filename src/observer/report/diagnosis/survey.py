@@ -35,6 +35,8 @@ STOP_SIGNALS = (
     "lifecycle.kernel-down",
     "lifecycle.powering-off",
     "lifecycle.sysv",
+    "lifecycle.sysrq-stop",
+    "agent.stopping",
 )
 
 

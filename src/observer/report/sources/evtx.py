@@ -20,7 +20,7 @@ from observer.report.sources.line import LogLine, Origin
 from observer.report.sources.raw import open_bytes
 from observer.report.sources.stamps import parse_rfc3339
 
-__all__ = ["read_evtx"]
+__all__ = ["read_event_xml", "read_evtx"]
 
 _PIECE_BYTES = 65_536
 _MAX_EVENT_BYTES = 1 << 20
@@ -152,6 +152,11 @@ def _xml(path: Path | str, source: str) -> Iterator[LogLine]:
                 if start >= 0:
                     yield from _xml_event(number, raw[start:], source)
             held = held[-_MAX_EVENT_BYTES:]
+
+
+def read_event_xml(number: int, raw: bytes, source: str) -> Iterator[LogLine]:
+    """The record in one `<Event>` element; nothing where it cannot be read."""
+    yield from _xml_event(number, raw, source)
 
 
 def _xml_event(number: int, raw: bytes, source: str) -> Iterator[LogLine]:

@@ -26,6 +26,8 @@ class Origin(enum.StrEnum):
     """A console line without a kernel stamp: a kernel continuation or a user-space print, undecided."""
     HOST = "host"
     """A Windows event record of the host."""
+    AGENT = "agent"
+    """What an agent of ours saw itself and sealed: counters, senders of signals, how its last run ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from observer.report.sources.evtx_text import looks_like_event_text
 from observer.report.sources.journal import looks_like_journal, read_journal
 from observer.report.sources.line import LogLine
 from observer.report.sources.raw import open_bytes, read_lines
+from observer.report.sources.sealed import looks_like_event_log, read_event_log
 from observer.report.sources.text import read_text
 
 __all__ = ["SourceKind", "read_source"]
@@ -27,6 +28,7 @@ class SourceKind(enum.StrEnum):
     DMESG = "dmesg"
     SYSLOG = "syslog"
     EVTX = "evtx"
+    LOG = "log"
     PLAIN = "plain"
 
 
@@ -37,6 +39,8 @@ def read_source(kind: SourceKind, path: Path | str) -> Iterator[LogLine]:
         NotFoundError, UsageError, FormatError, CapabilityError: As the readers say.
     """
     label = f"{kind.value}:{'-' if str(path) == '-' else Path(path).name}"
+    if kind is SourceKind.LOG:
+        return read_event_log(Path(path), label)
     if kind is SourceKind.EVTX:
         return read_evtx(path, label)
     if str(path) == "-":
@@ -64,6 +68,8 @@ def _sniffed(path: Path | str, label: str) -> Iterator[LogLine]:
         return read_evtx(path, label)
     if looks_like_journal(head):
         return read_journal(path, label)
+    if looks_like_event_log(head):
+        return read_event_log(Path(path), label)
     return read_text(read_lines(path), label)
 
 

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Event logs of the agents (sealed, of the original form, or plain EventRecords) as lines with their true speakers.
+
+A kernel message in such a log is as good as the kernel's, for the agent took it from the ring buffer; the same words in a
+journal entry of a program are that program's. What the agent saw itself has the origin `agent`.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from observer.errors import FormatError, NotFoundError
+from observer.evidence import log_files, plain_files
+from observer.report.sources.evtx import read_event_xml
+from observer.report.sources.line import LogLine, Origin
+from observer.report.sources.raw import MAX_LINE_BYTES, read_lines
+from observer.report.sources.stamps import parse_rfc3339
+from observer.report.sources.text import TextDecoder
+
+__all__ = ["looks_like_event_log", "read_event_log"]
+
+_SEEN = 4096
+"""Kernel lines remembered, so that the journal's copy of one is not a second one."""
+_MANAGER_UNITS = ("systemd-journald.service", "systemd-logind.service", "systemd-oomd.service", "init.scope")
+_WINDOWS = ("provider", "event_id", "channel", "level", "record_id")
+
+
+def looks_like_event_log(head: bytes) -> bool:
+    """Tell from its first bytes whether a file is an agent's event log of any form."""
+    line = head.lstrip()[:4096]
+    return line.startswith((b'{"seq":', b'{"event":{')) or (
+        line.startswith(b'{"timestamp":') and b'"source":' in line and b'"message":' in line
+    )
+
+
+def read_event_log(path: Path, source: str) -> Iterator[LogLine]:
+    """Yield the events of a log with all its rotated files, oldest first.
+
+    Raises:
+        NotFoundError: Nothing of the log is there.
+        FormatError: No line of it is an event.
+    """
+    files = log_files(path)
+    if not files:
+        raise NotFoundError(f"no such log file: {path}", hint="check the path", where={"path": str(path)})
+    reader = _EventReader(source)
+    with tempfile.TemporaryDirectory(prefix="observer-why-") as scratch:
+        plain, _ = plain_files(files, Path(scratch))
+        for file in plain:
+            for raw in read_lines(file):
+                yield from reader.line(raw)
+    if not reader.events:
+        raise FormatError(f"{path} holds no event", hint="give an agent's log", where={"path": str(path)})
+
+
+class _EventReader:
+    """Turns lines of an event log into `LogLine`s, remembering the runs and kernel lines it has seen."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._number = 0
+        self._kernel: deque[tuple[str, str]] = deque(maxlen=_SEEN)
+        self._known: set[tuple[str, str]] = set()
+        self._text = TextDecoder(source)
+        self.events = 0
+
+    def line(self, raw: bytes) -> Iterator[LogLine]:
+        self._number += 1
+        try:
+            outer = json.loads(raw)
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(outer, dict) or "kind" in outer:
+            return
+        event = outer.get("event", outer)
+        if not isinstance(event, dict) or "message" not in event:
+            return
+        self.events += 1
+        seq = outer.get("seq")
+        number = seq if isinstance(seq, int) else self._number
+        attributes = _attributes(event)
+        sealed = _event_bytes(raw)
+        base = LogLine(
+            number=number,
+            raw=sealed,
+            text=str(event["message"])[:MAX_LINE_BYTES],
+            origin=Origin.AGENT,
+            source=self._source,
+            ident=str(event.get("type") or event.get("category") or ""),
+            mono_us=_boottime_us(event),
+            wall_us=_wall_us(event),
+            boot=attributes.get("boot_id", "").replace("-", ""),
+            fields=attributes,
+        )
+        yield from self._speaker(base, event, attributes)
+
+    def _speaker(
+        self, base: LogLine, event: Mapping[str, Any], attributes: Mapping[str, str]
+    ) -> Iterator[LogLine]:
+        kind, source = str(event.get("type", "")), str(event.get("source", ""))
+        if kind == "kernel.message" or (not kind and source == "kernel.kmsg"):
+            yield from self._from_kernel(base, event, attributes, raw_form=not kind)
+        elif kind == "kernel.pstore":
+            yield from self._from_pstore(base, attributes)
+        elif kind == "journal.entry" or (not kind and source == "systemd.journal"):
+            line = _from_journal(base, attributes)
+            if line.origin is not Origin.KERNEL or (line.boot, line.text) not in self._known:
+                yield line
+        elif source == "EventLog":
+            yield from _from_windows(base, attributes)
+        else:
+            yield base
+
+    def _from_kernel(
+        self, base: LogLine, event: Mapping[str, Any], attributes: Mapping[str, str], *, raw_form: bool
+    ) -> Iterator[LogLine]:
+        if raw_form:  # the original agent kept the whole record, header and all
+            for one in self._text.decode(base.number, base.text.encode()):
+                yield _replace(one, raw=base.raw, wall_us=base.wall_us, boot=base.boot, number=base.number)
+            return
+        own = attributes.get("facility", "kern") == "kern"
+        seen = event.get("observed") or {}
+        mono = seen.get("monotonic_ns") if isinstance(seen, dict) else None
+        if own:
+            self._remember((base.boot, base.text))
+        yield _replace(
+            base,
+            origin=Origin.KERNEL if own else Origin.USER,
+            ident="kernel" if own else "",
+            mono_us=mono // 1000 if isinstance(mono, int) else base.mono_us,
+            context=attributes.get("caller", ""),
+            priority=_level(attributes.get("level", "")),
+            fields={},
+        )
+
+    def _from_pstore(self, base: LogLine, attributes: Mapping[str, str]) -> Iterator[LogLine]:
+        """The kernel's own last words: text of the ring buffer, written by the kernel as it died."""
+        boot = attributes.get("previous_boot_id", attributes.get("boot_id", "")).replace("-", "")
+        for text in attributes.get("text", "").split("\n"):
+            for one in self._text.decode(base.number, text.encode()):
+                yield _replace(one, raw=base.raw, wall_us=None, boot=boot, number=base.number)
+
+    def _remember(self, place: tuple[str, str]) -> None:
+        if len(self._kernel) == self._kernel.maxlen:
+            self._known.discard(self._kernel[0])
+        self._kernel.append(place)
+        self._known.add(place)
+
+
+def _replace(line: LogLine, **changes: Any) -> LogLine:
+    from dataclasses import replace
+
+    return replace(line, **changes)
+
+
+def _from_journal(base: LogLine, attributes: Mapping[str, str]) -> LogLine:
+    unit, transport = attributes.get("unit", ""), attributes.get("transport", "")
+    if transport == "kernel":
+        origin = Origin.KERNEL
+    elif (
+        transport == "driver"
+        or unit in _MANAGER_UNITS
+        or unit.startswith("systemd-")
+        or (attributes.get("pid") == "1" and attributes.get("uid", "0") == "0")
+    ):
+        origin = Origin.SYSTEMD
+    else:
+        origin = Origin.USER
+    identifier = attributes.get("identifier") or attributes.get("comm") or ""
+    return _replace(
+        base,
+        origin=origin,
+        ident=identifier,
+        priority=_level(attributes.get("priority", "")),
+        fields=_journal_fields(attributes),
+    )
+
+
+def _journal_fields(attributes: Mapping[str, str]) -> dict[str, str]:
+    names = {
+        "unit": "_SYSTEMD_UNIT",
+        "message_id": "MESSAGE_ID",
+        "unit_result": "UNIT_RESULT",
+        "exit_status": "EXIT_STATUS",
+    }
+    return {names[key]: value for key, value in attributes.items() if key in names}
+
+
+def _from_windows(base: LogLine, attributes: Mapping[str, str]) -> Iterator[LogLine]:
+    text = base.text
+    if text.lstrip().startswith("<Event"):
+        found = list(read_event_xml(base.number, text.encode(), base.source))
+        yield from (
+            _replace(one, raw=base.raw, number=base.number, wall_us=one.wall_us or base.wall_us)
+            for one in found
+        )
+        return
+    fields = {key: value for key, value in attributes.items() if key not in _WINDOWS}
+    fields |= {"provider": attributes.get("provider", "").lower(), "event_id": attributes.get("event_id", "")}
+    fields["channel"] = attributes.get("channel", "")
+    shown = " ".join(f"{key}={value}" for key, value in sorted(attributes.items()))
+    yield _replace(
+        base,
+        origin=Origin.HOST,
+        text=f"{attributes.get('provider', '')}/{fields['event_id']} {shown} {text}"[:4096],
+        ident=attributes.get("provider", ""),
+        boot="",
+        mono_us=None,
+        fields=fields,
+    )
+
+
+def _event_bytes(raw: bytes) -> bytes:
+    """The exact bytes that were sealed, whose digest is cited; the whole line where it is a bare event."""
+    begin, end = raw.find(b'"event":{'), raw.rfind(b'},"')
+    if raw.startswith((b'{"seq":', b'{"event":')) and 0 <= begin < end:
+        tail = raw[end + 1 :]
+        if tail.startswith((b',"chainHash":"', b',"hmac":"')):
+            return raw[begin + 8 : end + 1]
+    return raw
+
+
+def _attributes(event: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in event.get("attributes") or ():
+        if isinstance(one, dict) and isinstance(one.get("key"), str):
+            found.setdefault(one["key"], str(one.get("value", "")))
+    return found
+
+
+def _boottime_us(event: Mapping[str, Any]) -> int | None:
+    clocks = event.get("collector")
+    reading = clocks.get("boottime_ns") if isinstance(clocks, dict) else None
+    return reading // 1000 if isinstance(reading, int) and reading > 0 else None
+
+
+def _wall_us(event: Mapping[str, Any]) -> int | None:
+    stamp = event.get("timestamp")
+    return parse_rfc3339(stamp) if isinstance(stamp, str) else None
+
+
+def _level(text: str) -> int | None:
+    return int(text) if text.isdigit() and len(text) == 1 and int(text) < 8 else None
