@@ -114,7 +114,8 @@ impl<'a> Event<'a> {
         let mut hash = Sha256::new();
         hash.update([origin]);
         let number = self.sequence.map_or("", RawValue::get);
-        for part in [&*self.timestamp, number, &self.source, &self.category, &self.severity, &self.message, &self.kind, &self.run] {
+        for part in [&*self.timestamp, number, &self.source, &self.category, &self.severity, &self.message, &self.kind, &self.run]
+        {
             put(&mut hash, part);
         }
         for one in self.attributes.iter().filter(|one| one.key != "peer_origin") {

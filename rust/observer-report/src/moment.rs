@@ -37,7 +37,11 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
         b'Z' | b'z' if at + 1 == bytes.len() => 0,
         sign @ (b'+' | b'-') if at + 6 == bytes.len() && bytes[at + 3] == b':' => {
             let offset = number(at + 1, at + 3)? * 3600 + number(at + 4, at + 6)? * 60;
-            if *sign == b'-' { -offset } else { offset }
+            if *sign == b'-' {
+                -offset
+            } else {
+                offset
+            }
         }
         _ => return None,
     };

@@ -141,8 +141,7 @@ pub fn survey(
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> Result<SideSurvey, ReportError> {
     let facts = SideSurvey { signed: true, ..SideSurvey::default() };
-    let mut pass =
-        Pass { facts, origin, key, chain: String::new(), sample: BTreeMap::new(), waiting: Vec::new(), bucket: None };
+    let mut pass = Pass { facts, origin, key, chain: String::new(), sample: BTreeMap::new(), waiting: Vec::new(), bucket: None };
     for file in files {
         pass.file(file, progress)?;
     }
@@ -321,7 +320,11 @@ impl Pass<'_> {
         if starts || (!self.facts.runs.contains_key(&*event.run) && self.facts.runs.len() < MAX_BOOTS) {
             self.facts.runs.insert(event.run.clone().into_owned(), boot.to_owned());
         }
-        if self.facts.runs.get(&*event.run).is_some_and(|home| home == boot) { boot } else { "" }
+        if self.facts.runs.get(&*event.run).is_some_and(|home| home == boot) {
+            boot
+        } else {
+            ""
+        }
     }
 
     fn keep_bound(&mut self, bound: Bound) {

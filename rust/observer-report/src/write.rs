@@ -73,7 +73,11 @@ pub struct Written {
 ///
 /// # Errors
 /// When a file cannot be read or written, or `progress` (called with lines done, twice per line) returns false.
-pub fn write_events(sides: &[Side], options: &WriteOptions, progress: &mut dyn FnMut(u64) -> bool) -> Result<Written, ReportError> {
+pub fn write_events(
+    sides: &[Side],
+    options: &WriteOptions,
+    progress: &mut dyn FnMut(u64) -> bool,
+) -> Result<Written, ReportError> {
     let room = if options.room == 0 { ROOM } else { options.room };
     let mut index = Index::new(&options.scratch, room);
     let mut written = Written::default();
@@ -81,8 +85,9 @@ pub fn write_events(sides: &[Side], options: &WriteOptions, progress: &mut dyn F
     for side in sides {
         index_side(side, sides, &mut index, &mut written, &mut done, progress)?;
     }
-    let files: Vec<Vec<PathBuf>> =
-        (0..2).map(|origin| sides.iter().filter(|side| side.origin == origin).flat_map(|side| side.files.clone()).collect()).collect();
+    let files: Vec<Vec<PathBuf>> = (0..2)
+        .map(|origin| sides.iter().filter(|side| side.origin == origin).flat_map(|side| side.files.clone()).collect())
+        .collect();
     let mut out = Output::open(&options.output, files)?;
     let mut sorted = index.sorted()?;
     let mut group: Vec<Item> = Vec::new();
@@ -182,7 +187,13 @@ impl Output {
     fn open(path: &Path, files: Vec<Vec<PathBuf>>) -> Result<Self, ReportError> {
         let file = File::options().append(true).create(true).open(path).map_err(|error| ReportError::io(path, "write", error))?;
         let sources = files.into_iter().map(|side| side.into_iter().map(|path| (path, None)).collect()).collect();
-        Ok(Self { path: path.to_path_buf(), out: BufWriter::with_capacity(1 << 20, file), sources, line: Vec::new(), first: true })
+        Ok(Self {
+            path: path.to_path_buf(),
+            out: BufWriter::with_capacity(1 << 20, file),
+            sources,
+            line: Vec::new(),
+            first: true,
+        })
     }
 
     /// Write the events of one nanosecond: copies go to their original.
