@@ -16,6 +16,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -type f)
 # The binding crate is a Python extension: it is tested through Python, and not linked into a test program of its own.
 CARGO_TEST := cargo test --quiet --locked --workspace --exclude observer-py
 WORKERS ?= 2
+FUZZ_RUNS ?= 1000000
 PYTEST_ARGS ?=
 
 .PHONY: fuzz crash help demo test check lint format bench golden readme setup setup-test clean distclean
@@ -74,10 +75,8 @@ $(INSTALLED): pyproject.toml tools/setup/python.sh $(RUST_SOURCES) | $(STAMPS)/b
 	@if [ -e $@ ] && [ $@ -nt pyproject.toml ]; then tools/setup/python.sh native; else tools/setup/python.sh install; fi
 	@touch $@
 
-fuzz: setup-test  ## fuzz the parsers of hostile bytes, coverage-guided, for five minutes; needs nightly Rust and cargo-fuzz
-	mkdir -p rust/observer-evidence/fuzz/corpus/parsers
-	cp -n tests/vectors/evidence-log/* rust/observer-evidence/fuzz/corpus/parsers/
-	cd rust/observer-evidence && cargo +nightly fuzz run parsers -- -max_total_time=300 -max_len=8192
+fuzz: setup-test  ## fuzz the parsers of hostile bytes, coverage-guided, a million executions each (FUZZ_RUNS); keeps the corpus
+	tools/fuzz/run.sh $(FUZZ_RUNS)
 
 crash: setup-test  ## the long crash tests of the sealed log: 3,000 power cuts, 5,000 kills, a million mutants
 	OBSERVER_POWER_CUTS=3000 OBSERVER_KILL_STRIDE=1 OBSERVER_MUTANTS=20000 cargo test --quiet --locked --release -p observer-evidence

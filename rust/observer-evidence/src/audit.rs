@@ -2,6 +2,7 @@
 //! The verdict on a log with all its files, sidecars and known checkpoints. Spec: `docs/spec/evidence-log.md` §7,
 //! `docs/spec/manifest-and-chainstate.md` §5.
 
+use crate::chain::{check, sums, Linked};
 use crate::error::{EvidenceError, MacFault};
 use crate::files::{of_log, Form, LogFile};
 use crate::hash::{sha256, to_hex};
@@ -324,8 +325,9 @@ fn last_bad(file: &LogFile, offset: u64, sequence: u64) -> Option<u64> {
         let Some(whole) = line.strip_suffix(b"\n") else { return Some(last) };
         let follows = parse(whole).ok().and_then(|parsed| {
             let (seq, prev) = before?;
-            let signed = parsed.hmac.is_some();
-            crate::chain::check_links(seq, &prev, whole, &parsed, signed, None).ok()
+            let one = Linked { line: whole, parsed, prev };
+            let [sums] = sums([one], false);
+            check(seq, &one, &sums, parsed.hmac.is_some(), None).ok()
         });
         if follows.is_none() {
             last = parse(whole).map_or(last, |parsed| parsed.seq.max(last));

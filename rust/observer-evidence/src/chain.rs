@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The chain of lines: sealing the next line and checking one. Each byte of a line is read once by SHA-256.
+//! The chain of lines: sealing the next lines and checking some. Each byte of a line is read once by SHA-256.
 //!
-//! The leaf, the chain value and what the HMAC signs begin with the same bytes, so one hash state is cloned at the two
+//! The leaf, the chain value and what the HMAC signs begin with the same bytes, so one hash state is copied at the two
 //! places where they part. Spec: `docs/spec/evidence-log.md` §4.
 
-use crate::hash::{hex64, Digest32, MacKey, GENESIS};
+use crate::hash::{from_hex, hex64, Digest32, MacKey, GENESIS};
+use crate::lanes::{advance, complete, subtrees, Lead, Tail};
 use crate::line::Parsed;
 use crate::tree::Frontier;
-use sha2::{Digest, Sha256};
 use std::io::Write;
 
 /// Where a log stands after its last line.
@@ -47,85 +47,127 @@ impl ChainState {
         self.tree.size()
     }
 
-    /// Append one sealed line and its newline to `out` and step forward; returns its sequence.
-    pub(crate) fn seal(&mut self, out: &mut Vec<u8>, kind: Option<&str>, event: &[u8], mac: Option<&MacKey>) -> u64 {
-        let seq = self.next_seq();
-        let start = out.len();
-        out.extend_from_slice(b"{\"seq\":");
-        push_decimal(out, seq);
-        if let Some(kind) = kind {
-            out.extend_from_slice(b",\"kind\":\"");
-            out.extend_from_slice(kind.as_bytes());
-            out.push(b'"');
+    /// Append sealed lines, each with its newline, to `out` and step forward.
+    pub(crate) fn seal<'a>(
+        &mut self,
+        out: &mut Vec<u8>,
+        lines: impl Iterator<Item = (Option<&'static str>, &'a [u8])>,
+        mac: Option<&MacKey>,
+    ) {
+        let first = self.next_seq();
+        let (mut leaves, mut tails, mut waiting): (Vec<Digest32>, _, _) = (Vec::new(), [Tail::EMPTY; 2], 0);
+        for (seq, (kind, event)) in (first..).zip(lines) {
+            let start = out.len();
+            push_body(out, seq, kind, event);
+            let mut end = out.len() - start;
+            let mut lead = [Lead::new(&out[start..])];
+            advance(&mut lead, [end]);
+            let mut state = lead[0].state();
+            if let Some(mac) = mac {
+                let mut signed = Tail::EMPTY;
+                lead[0].finish(end, &self.head, &mut signed);
+                complete(std::slice::from_mut(&mut signed));
+                out.extend_from_slice(b",\"hmac\":\"");
+                out.extend_from_slice(&hex64(&mac.mac(&signed.digest())));
+                out.push(b'"');
+                end = out.len() - start;
+                let mut lead = [Lead::resume(state, &out[start..])];
+                advance(&mut lead, [end]);
+                state = lead[0].state();
+            }
+            Lead::resume(state, &out[start..]).finish(end, &self.head, &mut tails[0]);
+            // The leaf of the line before waits for nothing here: it is hashed in this one's shadow.
+            complete(&mut tails[..=waiting]);
+            self.head = tails[0].digest();
+            leaves.extend((waiting == 1).then(|| tails[1].digest()));
+            out.extend_from_slice(b",\"chainHash\":\"");
+            out.extend_from_slice(&hex64(&self.head));
+            out.extend_from_slice(b"\"}");
+            let mut lead = [Lead::resume(state, &out[start..])];
+            end = out.len() - start;
+            advance(&mut lead, [end]);
+            lead[0].finish(end, b"", &mut tails[1]);
+            waiting = 1;
+            out.push(b'\n');
         }
-        out.extend_from_slice(b",\"event\":");
-        out.extend_from_slice(event);
-        let mut hasher = Sha256::new();
-        hasher.update([0]);
-        hasher.update(&out[start..]);
-        if let Some(mac) = mac {
-            let field_at = out.len();
-            let tag = mac.mac(&fork(&hasher, &self.head));
-            out.extend_from_slice(b",\"hmac\":\"");
-            out.extend_from_slice(&hex64(&tag));
-            out.push(b'"');
-            hasher.update(&out[field_at..]);
+        if waiting == 1 {
+            complete(&mut tails[1..]);
+            leaves.push(tails[1].digest());
         }
-        let head_len = out.len();
-        let head = fork(&hasher, &self.head);
-        out.extend_from_slice(b",\"chainHash\":\"");
-        out.extend_from_slice(&hex64(&head));
-        out.extend_from_slice(b"\"}");
-        hasher.update(&out[head_len..]);
-        out.push(b'\n');
-        self.head = head;
-        self.tree.push(hasher.finalize().into());
-        seq
+        self.tree.push_all(&subtrees(first, &leaves));
     }
 }
 
-/// The chain value and leaf hash of a line that follows `prev`.
-pub(crate) fn check_links(
-    seq: u64,
-    prev: &Digest32,
-    line: &[u8],
-    parsed: &Parsed<'_>,
-    signed: bool,
-    key: Option<&MacKey>,
-) -> Result<(Digest32, Digest32), Fault> {
+fn push_body(out: &mut Vec<u8>, seq: u64, kind: Option<&str>, event: &[u8]) {
+    out.extend_from_slice(b"{\"seq\":");
+    push_decimal(out, seq);
+    if let Some(kind) = kind {
+        out.extend_from_slice(b",\"kind\":\"");
+        out.extend_from_slice(kind.as_bytes());
+        out.push(b'"');
+    }
+    out.extend_from_slice(b",\"event\":");
+    out.extend_from_slice(event);
+}
+
+/// A line, its parts, and the chain value before it.
+#[derive(Clone, Copy)]
+pub(crate) struct Linked<'a> {
+    pub(crate) line: &'a [u8],
+    pub(crate) parsed: Parsed<'a>,
+    pub(crate) prev: Digest32,
+}
+
+/// What a line's bytes come to.
+#[derive(Clone, Copy)]
+pub(crate) struct Sums {
+    /// What its HMAC must be of; zeros when nobody asked.
+    signed: Digest32,
+    pub(crate) chain: Digest32,
+    pub(crate) leaf: Digest32,
+}
+
+/// Hash lines side by side.
+pub(crate) fn sums<const N: usize>(lines: [Linked<'_>; N], with_signed: bool) -> [Sums; N] {
+    let mut leads = lines.map(|one| Lead::new(one.line));
+    let mut signed = [GENESIS; N];
+    if with_signed {
+        advance(&mut leads, lines.map(|one| one.parsed.body_len));
+        let mut tails = [Tail::EMPTY; N];
+        for n in 0..N {
+            leads[n].finish(lines[n].parsed.body_len, &lines[n].prev, &mut tails[n]);
+        }
+        complete(&mut tails);
+        signed = tails.map(|tail| tail.digest());
+    }
+    advance(&mut leads, lines.map(|one| one.parsed.head_len));
+    let mut tails = [[Tail::EMPTY; N]; 2];
+    for n in 0..N {
+        leads[n].finish(lines[n].parsed.head_len, &lines[n].prev, &mut tails[0][n]);
+    }
+    advance(&mut leads, lines.map(|one| one.line.len()));
+    for n in 0..N {
+        leads[n].finish(lines[n].line.len(), b"", &mut tails[1][n]);
+    }
+    complete(tails.as_flattened_mut());
+    std::array::from_fn(|n| Sums { signed: signed[n], chain: tails[0][n].digest(), leaf: tails[1][n].digest() })
+}
+
+/// Hold a line against what its bytes come to.
+pub(crate) fn check(seq: u64, one: &Linked<'_>, sums: &Sums, signed: bool, key: Option<&MacKey>) -> Result<(), Fault> {
+    let parsed = &one.parsed;
     if parsed.seq != seq {
         return Err(Fault::Sequence(parsed.seq));
     }
-    let mut hasher = Sha256::new();
-    hasher.update([0]);
-    hasher.update(&line[..parsed.body_len]);
-    let unsigned_state = key.map(|key| (key, hasher.clone()));
-    hasher.update(&line[parsed.body_len..parsed.head_len]);
-    let head = fork(&hasher, prev);
-    if hex64(&head) != parsed.chain {
+    if from_hex(parsed.chain) != Some(sums.chain) {
         return Err(Fault::Chain);
     }
-    match (signed, parsed.hmac_bytes()) {
-        (true, None) => return Err(Fault::Unsigned),
-        (false, Some(_)) => return Err(Fault::Signed),
-        (true, Some(tag)) => {
-            if let Some((key, state)) = unsigned_state {
-                if !key.verify(&fork(&state, prev), &tag) {
-                    return Err(Fault::Mac);
-                }
-            }
-        }
-        (false, None) => {}
+    match (signed, parsed.hmac, key) {
+        (true, None, _) => Err(Fault::Unsigned),
+        (false, Some(_), _) => Err(Fault::Signed),
+        (true, Some(text), Some(key)) if !from_hex(text).is_some_and(|tag| key.verify(&sums.signed, &tag)) => Err(Fault::Mac),
+        _ => Ok(()),
     }
-    hasher.update(&line[parsed.head_len..]);
-    Ok((head, hasher.finalize().into()))
-}
-
-/// SHA-256 of what `state` has read, followed by the previous chain value.
-fn fork(state: &Sha256, prev: &Digest32) -> Digest32 {
-    let mut state = state.clone();
-    state.update(prev);
-    state.finalize().into()
 }
 
 fn push_decimal(out: &mut Vec<u8>, number: u64) {

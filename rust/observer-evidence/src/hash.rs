@@ -84,20 +84,18 @@ pub fn to_hex(bytes: &[u8]) -> String {
 /// Read exactly 64 lower-case hexadecimal digits; upper case is refused, so that a line has one spelling.
 #[must_use]
 pub fn from_hex(text: &[u8]) -> Option<Digest32> {
-    if text.len() != 64 {
-        return None;
+    let text: &[u8; 64] = text.try_into().ok()?;
+    // No early exit, so that the compiler can look at many digits at once.
+    let (mut values, mut bad) = ([0_u8; 64], 0_u8);
+    for (value, &digit) in values.iter_mut().zip(text) {
+        let (number, letter) = (digit.wrapping_sub(b'0'), digit.wrapping_sub(b'a'));
+        let (is_number, is_letter) = (number < 10, letter < 6);
+        bad |= u8::from(!(is_number | is_letter));
+        *value = if is_number { number } else { letter.wrapping_add(10) };
     }
     let mut out = [0; 32];
-    for (byte, pair) in out.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    for (byte, pair) in out.iter_mut().zip(values.chunks_exact(2)) {
+        *byte = pair[0] << 4 | pair[1];
     }
-    Some(out)
-}
-
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
+    (bad == 0).then_some(out)
 }

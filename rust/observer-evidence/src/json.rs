@@ -6,11 +6,14 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::Range;
 
 /// Deepest nesting of objects and arrays; far below the recursion limit of common parsers.
 pub const MAX_DEPTH: usize = 64;
 /// Longest number text; common parsers differ above their own limits.
 pub const MAX_NUMBER_BYTES: usize = 128;
+/// Numbers from here on are refused, negative ones likewise.
+const LEAST_REFUSED: f64 = 1e308;
 /// Objects with more keys than this are checked with a set instead of pair by pair.
 const PAIRWISE_KEYS: usize = 24;
 
@@ -22,17 +25,24 @@ pub type Refusal = (&'static str, usize);
 /// # Errors
 /// The rule that is broken and the byte offset where that shows.
 pub fn check_event(bytes: &[u8]) -> Result<(), Refusal> {
+    check_event_with(bytes, &mut Vec::new())
+}
+
+/// As [`check_event`], with room for keys that is used again from event to event.
+pub(crate) fn check_event_with(bytes: &[u8], keys: &mut Vec<Range<usize>>) -> Result<(), Refusal> {
     // No early exit, so that the compiler can look at many bytes at once.
-    if bytes.iter().fold(false, |found, &b| found | (b < 0x20)) {
+    let (control, high) = bytes.iter().fold((false, 0), |(control, high), &b| (control | (b < 0x20), high | b));
+    if control {
         return Err(("control byte", bytes.iter().position(|&b| b < 0x20).unwrap_or(0)));
     }
-    if let Err(error) = std::str::from_utf8(bytes) {
-        return Err(("invalid UTF-8", error.valid_up_to()));
+    if high >= 0x80 {
+        std::str::from_utf8(bytes).map_err(|error| ("invalid UTF-8", error.valid_up_to()))?;
     }
     if bytes.first() != Some(&b'{') {
         return Err(("not a JSON object", 0));
     }
-    let mut parser = Parser { bytes, at: 0, depth: 0, keys: Vec::new() };
+    keys.clear();
+    let mut parser = Parser { bytes, at: 0, depth: 0, keys };
     parser.value()?;
     if parser.at != bytes.len() {
         return Err(("bytes after the JSON object", parser.at));
@@ -44,10 +54,35 @@ struct Parser<'a> {
     bytes: &'a [u8],
     at: usize,
     depth: usize,
-    keys: Vec<&'a [u8]>,
+    /// Where the keys of the objects that are open lie.
+    keys: &'a mut Vec<Range<usize>>,
 }
 
-impl<'a> Parser<'a> {
+/// Offset of the first quote or backslash.
+#[inline]
+fn find_special(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    const LONG_STRING: usize = 32;
+    // Most strings are short: eight bytes at a time cost less than setting up for more. A byte is zero after the exclusive or
+    // where it is the one looked for; the lowest such byte is exact.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let mut at = 0;
+    while let Some(chunk) = bytes.get(at..at + 8).and_then(|chunk| chunk.try_into().ok()) {
+        let word = u64::from_le_bytes(chunk);
+        let found = zeros(word ^ (ONES * 0x22)) | zeros(word ^ (ONES * 0x5c));
+        if found != 0 {
+            return Some(at + (found.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+        if at == LONG_STRING {
+            return memchr::memchr2(b'"', b'\\', &bytes[at..]).map(|more| at + more);
+        }
+    }
+    bytes[at..].iter().position(|&b| b == b'"' || b == b'\\').map(|more| at + more)
+}
+
+impl Parser<'_> {
+    #[inline]
     fn peek(&self) -> u8 {
         self.bytes.get(self.at).copied().unwrap_or(0)
     }
@@ -109,7 +144,7 @@ impl<'a> Parser<'a> {
             if self.more(b'}')? {
                 continue;
             }
-            let outcome = distinct(&self.keys[first_key..]);
+            let outcome = distinct(self.bytes, &self.keys[first_key..]);
             self.keys.truncate(first_key);
             return if outcome { Ok(()) } else { self.fail("an object has the same key twice") };
         }
@@ -143,19 +178,19 @@ impl<'a> Parser<'a> {
     }
 
     /// The bytes between the quotes, escapes as written. That none is a control byte was checked before.
-    fn string(&mut self) -> Result<&'a [u8], Refusal> {
+    fn string(&mut self) -> Result<Range<usize>, Refusal> {
         self.at += 1;
         let start = self.at;
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let Some(plain) = memchr::memchr2(b'"', b'\\', rest) else {
+            let Some(plain) = find_special(rest) else {
                 self.at = self.bytes.len();
                 return self.fail("unfinished string");
             };
             self.at += plain;
             if rest[plain] == b'"' {
                 self.at += 1;
-                return Ok(&self.bytes[start..self.at - 1]);
+                return Ok(start..self.at - 1);
             }
             self.escape()?;
         }
@@ -198,7 +233,9 @@ impl<'a> Parser<'a> {
                 return self.fail("bad number");
             }
         }
+        let mut exponent = false;
         if matches!(self.peek(), b'e' | b'E') {
+            exponent = true;
             self.at += 1;
             if matches!(self.peek(), b'+' | b'-') {
                 self.at += 1;
@@ -209,6 +246,10 @@ impl<'a> Parser<'a> {
         }
         if self.at - start > MAX_NUMBER_BYTES {
             return self.fail("number too long");
+        }
+        // Without an exponent 128 bytes cannot spell so much.
+        if exponent && !is_moderate(&self.bytes[start..self.at]) {
+            return self.fail("number too large");
         }
         Ok(())
     }
@@ -230,18 +271,26 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// True below [`LEAST_REFUSED`]: near the end of binary64 some parsers say infinity, some the largest number, some fail.
+fn is_moderate(number: &[u8]) -> bool {
+    let value = std::str::from_utf8(number).ok().and_then(|text| text.parse::<f64>().ok());
+    value.is_some_and(|value| value.abs() < LEAST_REFUSED)
+}
+
 fn code_unit(digits: &[u8]) -> Option<u32> {
     let digits = digits.get(..4)?;
     digits.iter().try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)?))
 }
 
-fn distinct(keys: &[&[u8]]) -> bool {
-    let escaped = keys.iter().any(|key| memchr::memchr(b'\\', key).is_some());
-    if !escaped && keys.len() <= PAIRWISE_KEYS {
-        return keys.iter().enumerate().all(|(i, key)| !keys[..i].contains(key));
+fn distinct(bytes: &[u8], keys: &[Range<usize>]) -> bool {
+    let text = |key: &Range<usize>| &bytes[key.clone()];
+    let escaped = || keys.iter().any(|key| memchr::memchr(b'\\', text(key)).is_some());
+    if keys.len() <= PAIRWISE_KEYS && !escaped() {
+        let same = |one: &Range<usize>, other: &Range<usize>| one.len() == other.len() && text(one) == text(other);
+        return keys.iter().enumerate().all(|(i, key)| !keys[..i].iter().any(|before| same(before, key)));
     }
     let mut seen = HashSet::with_capacity(keys.len());
-    keys.iter().all(|key| seen.insert(unescape(key)))
+    keys.iter().all(|key| seen.insert(unescape(text(key))))
 }
 
 /// The text a key stands for; only called on keys whose escapes were checked.

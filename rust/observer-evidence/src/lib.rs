@@ -16,6 +16,7 @@ mod interrupted;
 mod json;
 mod judge;
 mod key;
+mod lanes;
 mod line;
 mod merge;
 mod names;

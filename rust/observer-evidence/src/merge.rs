@@ -2,7 +2,7 @@
 //! Puts checked blocks together in order: the tree, the writer's own records, the place of the first fault.
 
 use crate::chain::{ChainState, Fault};
-use crate::check::{Checked, Job, LineFault};
+use crate::check::{Checked, Job, LineFault, Run};
 use crate::error::{EvidenceError, MacFault, Place};
 use crate::hash::{from_hex, Digest32};
 use crate::key::{KeyRing, SecretKey};
@@ -177,36 +177,51 @@ impl LogCheck {
             *lead = Some(Lead { seq, prev, epoch: here.epoch + real });
         }
         let signed = self.begin.as_ref().is_some_and(|begin| begin.hmac.is_some());
-        Ok(Job { block, first_seq: here.seq, prev: here.prev, signed, keys })
+        let (watch, keep_leaves) = (self.watch.clone(), self.prover.is_some());
+        Ok(Job { block, first_seq: here.seq, prev: here.prev, signed, keys, watch, keep_leaves })
     }
 
     fn merge(&mut self, checked: Checked) -> Result<(), EvidenceError> {
-        let Checked { block, leaves, kinds, head, good_bytes, fault } = checked;
-        let mut kinds = kinds.into_iter().peekable();
+        let Checked { block, leaves, runs, kinds, head, good_bytes, fault, .. } = checked;
+        let (mut kinds, mut index, mut own) = (kinds.into_iter().peekable(), 0, 0);
         self.settled = false;
-        for (index, leaf) in leaves.into_iter().enumerate() {
+        for run in runs {
+            self.put_run(&run, own, &leaves[index.min(leaves.len())..], (&block, index));
+            index += run.lines;
+            own = 0;
             if let Some(kind) = kinds.next_if(|kind| kind.index == index) {
                 self.bytes = kind.offset;
                 self.record(&kind, &block.bytes[kind.event.clone()])?;
-            } else {
-                self.found.events += 1;
-                self.found.lines_since_event = 0;
-                self.found.closed = false;
+                own = 1;
             }
-            match &mut self.prover {
-                Some(prover) => prover.push(&mut self.chain.tree, leaf, &block, index),
-                None => self.chain.tree.push(leaf),
-            }
-            if self.watch.contains(&self.chain.tree.size()) {
-                self.watched.insert(self.chain.tree.size(), self.chain.tree.root());
-            }
-            self.file_lines += 1;
-            self.found.lines += 1;
         }
         self.chain.head = head;
         self.bytes = block.offset + good_bytes;
         self.settled = true;
         fault.map_or(Ok(()), |fault| Err(self.fault(fault)))
+    }
+
+    /// Put a run of lines into the tree, the first `own` of which are the writer's own.
+    fn put_run(&mut self, run: &Run, own: usize, leaves: &[Digest32], (block, index): (&Block, usize)) {
+        let events = run.lines.saturating_sub(own) as u64;
+        if events > 0 {
+            self.found.events += events;
+            self.found.lines_since_event = 0;
+            self.found.closed = false;
+        }
+        match &mut self.prover {
+            Some(prover) => {
+                for (at, leaf) in leaves.iter().take(run.lines).enumerate() {
+                    prover.push(&mut self.chain.tree, *leaf, block, index + at);
+                }
+            }
+            None => self.chain.tree.push_all(&run.subtrees),
+        }
+        if self.watch.contains(&self.chain.tree.size()) {
+            self.watched.insert(self.chain.tree.size(), self.chain.tree.root());
+        }
+        self.file_lines += run.lines as u64;
+        self.found.lines += run.lines as u64;
     }
 
     /// Read the first line of a file: what log this is, and where its chain and tree stand.

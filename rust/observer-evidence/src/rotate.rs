@@ -117,7 +117,8 @@ impl LogWriter {
         };
         let begin = Begin { hmac, start: Some(start), stamp, ..self.begin.clone() };
         let mac = self.key.as_ref().map(|key| &key.mac);
-        chain.seal(&mut file.pending, Some(records::SEGMENT), &records::to_event(&begin), mac);
+        let event = records::to_event(&begin);
+        chain.seal(&mut file.pending, std::iter::once((Some(records::SEGMENT), event.as_slice())), mac);
         file.write_pending(chain.next_seq())?;
         file.sync()?;
         Ok((file, chain, begin))

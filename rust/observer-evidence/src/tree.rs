@@ -5,6 +5,7 @@
 //! by reading the log once and keeping only those ([`Collector`]), and checked by the same recursion (RFC 6962 §2.1).
 
 use crate::hash::{node_hash, sha256, Digest32};
+use crate::lanes::Subtree;
 use std::collections::HashMap;
 
 /// The roots of the complete subtrees that make up a tree of `size` leaves, largest first.
@@ -54,6 +55,21 @@ impl Frontier {
         }
         self.nodes.push(node);
         self.size += 1;
+    }
+
+    /// Add complete subtrees from left to right; each must fit where the tree ends.
+    pub(crate) fn push_all(&mut self, subtrees: &[Subtree]) {
+        for &(height, root) in subtrees {
+            let (mut node, mut level) = (root, height);
+            while self.size >> level & 1 == 1 {
+                if let Some(left) = self.nodes.pop() {
+                    node = node_hash(&left, &node);
+                }
+                level += 1;
+            }
+            self.nodes.push(node);
+            self.size += 1 << height;
+        }
     }
 
     /// Root hash of the tree; SHA-256 of nothing for an empty one (RFC 6962 §2.1).

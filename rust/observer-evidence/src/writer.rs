@@ -164,9 +164,7 @@ impl LogWriter {
         }
         let before = at_once.then(|| self.chain.clone());
         let mac = self.key.as_ref().map(|key| &key.mac);
-        for (kind, event) in lines {
-            self.chain.seal(&mut self.file.pending, kind, event, mac);
-        }
+        self.chain.seal(&mut self.file.pending, lines, mac);
         if let Some(before) = before {
             self.write_or_undo(before)?;
         }

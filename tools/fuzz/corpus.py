@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps a fuzzing corpus as one text file, an input in base64 per line, sorted: `corpus.py {pack,unpack} FROM TO`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import sys
+from pathlib import Path
+
+
+def pack(directory: Path, kept: Path) -> None:
+    """Write every file of a directory into one text."""
+    inputs = {file.read_bytes() for file in directory.iterdir()}
+    lines = [base64.b64encode(data).decode() for data in sorted(inputs, key=lambda data: (len(data), data)) if data]
+    kept.write_text("".join(line + "\n" for line in lines))
+
+
+def unpack(kept: Path, directory: Path) -> None:
+    """Make a directory of files again, named by their digests."""
+    for line in kept.read_text().splitlines():
+        data = base64.b64decode(line)
+        (directory / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
+
+
+if __name__ == "__main__":
+    work = {"pack": pack, "unpack": unpack}[sys.argv[1]]
+    work(Path(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,40 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Fuzz the parsers of the sealed log with LLVM's libFuzzer on a stable compiler.
+#
+#   run.sh [EXECUTIONS] [TARGET...]     default: 1,000,000 of each target
+#
+# The corpus starts from the vectors in tests/vectors/evidence-fuzz and, minimised, goes back there. What breaks a parser lies in
+# build/fuzz/<target>-crash-*. Builds need a C++ compiler, which libfuzzer-sys uses for its runtime.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+executions=${1:-1000000}
+shift || true
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || targets=(line manifest chainstate checkpoint proof)
+here=build/fuzz
+mkdir -p "$here"
+host=$(rustc -vV | sed -n 's/^host: //p')
+
+# What cargo-fuzz passes, less the address sanitizer: that needs a nightly compiler, and this crate holds no unsafe code.
+flags="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
+flags+=" -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
+RUSTFLAGS="$flags" cargo build --quiet --locked --release --target "$host" --target-dir "$here/target" \
+    --manifest-path rust/observer-evidence/fuzz/Cargo.toml
+
+for target in "${targets[@]}"; do
+    program=$here/target/$host/release/$target
+    corpus=$here/$target kept=tests/vectors/evidence-fuzz/$target.base64
+    rm -rf "$corpus" "$corpus.min" && mkdir -p "$corpus" "$corpus.min"
+    python3 tools/fuzz/corpus.py unpack "$kept" "$corpus"
+    # A second and 512 MB for one input of at most 8 KiB: more is a hang or excessive memory.
+    "$program" "$corpus" -runs="$executions" -max_len=8192 -timeout=1 -rss_limit_mb=512 -print_final_stats=1 \
+        -artifact_prefix="$here/$target-" -verbosity=0 2>&1 | grep -E 'stat::|ERROR|panicked|Test unit' | sed "s/^/$target: /" || true
+    if compgen -G "$here/$target-*" >/dev/null; then
+        echo "$target: an input broke the parser: $(ls "$here/$target"-*)" >&2
+        exit 1
+    fi
+    "$program" -merge=1 -max_len=8192 "$corpus.min" "$corpus" 2>/dev/null
+    python3 tools/fuzz/corpus.py pack "$corpus.min" "$kept"
+done
