@@ -215,7 +215,13 @@ def vectors() -> dict[str, tuple[str, int, bytes | None, str, bytes]]:
         "two_objects": ("OBS500", 3, None, "bytes after the object", middle(b'{"a":1}{"b":2}')),
         "too_deep": ("OBS500", 3, None, "65 levels", middle(deep)),
         "long_number": ("OBS500", 3, None, "129 digits", middle(b'{"a":' + b"1" * 129 + b"}")),
-        "huge_number": ("OBS500", 3, None, "infinity to some parsers, an error to others", middle(b'{"a":-42e5619}')),
+        "huge_number": (
+            "OBS500",
+            3,
+            None,
+            "infinity to some parsers, an error to others",
+            middle(b'{"a":-42e5619}'),
+        ),
         "large_number": ("proven", 0, None, "below 10^308", middle(b'{"a":[9.9e307,1e-999,-0.0e0]}')),
         "envelope_inside_event": (
             "proven",

@@ -12,7 +12,9 @@ from pathlib import Path
 def pack(directory: Path, kept: Path) -> None:
     """Write every file of a directory into one text."""
     inputs = {file.read_bytes() for file in directory.iterdir()}
-    lines = [base64.b64encode(data).decode() for data in sorted(inputs, key=lambda data: (len(data), data)) if data]
+    lines = [
+        base64.b64encode(data).decode() for data in sorted(inputs, key=lambda data: (len(data), data)) if data
+    ]
     kept.write_text("".join(line + "\n" for line in lines))
 
 
