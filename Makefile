@@ -19,7 +19,7 @@ WORKERS ?= 2
 FUZZ_RUNS ?= 1000000
 PYTEST_ARGS ?=
 
-.PHONY: fuzz crash help demo test check lint format bench golden readme setup setup-test clean distclean
+.PHONY: deb fuzz crash help demo test check lint format bench golden readme setup setup-test clean distclean
 
 help:  ## list what this Makefile can do
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ fuzz: setup-test  ## fuzz the parsers of hostile bytes, coverage-guided, a milli
 crash: setup-test  ## the long crash tests of the sealed log: 3,000 power cuts, 5,000 kills, a million mutants
 	OBSERVER_POWER_CUTS=3000 OBSERVER_KILL_STRIDE=1 OBSERVER_MUTANTS=20000 cargo test --quiet --locked --release -p observer-evidence
 	OBSERVER_KILLS=5000 $(BIN)/pytest -q tests/unit/evidence/test_kill.py
+
+deb: setup  ## build the Debian package of the agent, build/deb/wsl-monitor_*.deb
+	@packaging/deb/build.sh
 
 clean:  ## remove what was built, keep .venv/
 	rm -rf build target .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -86,6 +86,7 @@ def test_the_next_run_asks_for_what_came_after(tmp_path: Path, monkeypatch: pyte
     machine = Machine(tmp_path / "root")
     machine.take(read_all(watcher(machine, tmp_path, entry(1) + entry(2), monkeypatch)))
     assert "--lines=10" in (tmp_path / "tools/arguments").read_text()
+    assert "--merge" in (tmp_path / "tools/arguments").read_text(), "else the boot before is left out"
     read_all(watcher(machine, tmp_path, b"", monkeypatch))
     assert f"--no-tail --after-cursor={CURSOR};n=2" in (tmp_path / "tools/arguments").read_text()
 

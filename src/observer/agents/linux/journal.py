@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from observer.agents.collector import SYSLOG_SEVERITIES, Collector, Context, Emission, Observation
+from observer.agents.host import read_host
 from observer.agents.linux.journal_export import ExportParser
 from observer.errors import CapabilityError, CaptureError
 from observer.model.event_record import MAX_MESSAGE_CHARS, EventRecord, Observed
@@ -73,8 +74,13 @@ class JournalWatcher(Collector):
                 yield self._observe(entry) if self._takes(entry) else None
 
     def _command(self) -> list[str]:
-        command = ["journalctl", "--follow", "--quiet", "--no-pager", "--output=export"]
+        # Following without --merge means this boot alone (since v245; --boot=all does not undo it), so that the last words of the
+        # boot before would be lost. Merged are journals of other machines too, which the match leaves out.
+        command = ["journalctl", "--follow", "--merge", "--quiet", "--no-pager", "--output=export"]
         command.append(f"--output-fields={','.join(_FIELDS)}")
+        machine = read_host(self.context.root).machine_id
+        if machine != "unknown":
+            command.append(f"_MACHINE_ID={machine}")
         cursor = self.context.positions.get(self.name)
         if isinstance(cursor, str) and cursor:
             return [*command, "--no-tail", f"--after-cursor={cursor}"]
