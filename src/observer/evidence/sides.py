@@ -61,6 +61,7 @@ class SideLog:
     findings: list[dict[str, Any]] = field(default_factory=list)
     final_chain: str | None = None
     key_checked: bool = False
+    bytes: int = 0
 
     @property
     def name(self) -> str:
@@ -115,6 +116,7 @@ def open_side(
     if not side.files:
         return side
     side.plain, damage = plain_files(side.files, scratch)
+    side.bytes = sum(path.stat().st_size for path in side.plain)
     side.survey = survey_side(side.plain, origin, key=key, progress=progress)
     told = side.survey["files"]
     side.final_chain = next((one["final_chain"] for one in reversed(told) if one["final_chain"]), None)
@@ -144,7 +146,8 @@ def judge_log(path: Path, key: bytes | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="observer-why-") as scratch:
         side = open_side(1, path, Path(scratch), key=key, progress=None)
     told: dict[str, Any] = side.to_dict()["integrity"]
-    return told | {"finalChainHash": side.final_chain, "form": side.survey.get("form")}
+    facts = {"finalChainHash": side.final_chain, "form": side.survey.get("form"), "bytes": side.bytes}
+    return told | facts
 
 
 def _finding(one: dict[str, Any], side: SideLog) -> dict[str, Any]:

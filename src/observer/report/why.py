@@ -23,7 +23,7 @@ from observer.report.diagnosis.rules import parse_rules, read_rule_files
 from observer.report.diagnosis.survey import Survey
 from observer.report.sources import LogLine, SourceKind, read_source
 from observer.report.sources.raw import open_bytes
-from observer.report.sources.sealed import looks_like_event_log
+from observer.report.sources.sealed import MOST_BYTES, looks_like_event_log
 
 __all__ = ["SourceSpec", "explain", "explain_lines", "with_rule_files"]
 
@@ -120,7 +120,9 @@ def _integrity(sources: list[dict[str, Any]]) -> dict[str, Any]:
 def _source_facts(spec: SourceSpec, survey: Survey, key: bytes | None) -> dict[str, Any]:
     facts: dict[str, Any] = {"kind": spec.kind.value, "path": str(spec.path), "lines": survey.lines}
     if spec.kind is SourceKind.LOG or (spec.kind is SourceKind.PLAIN and _is_event_log(spec.path)):
-        return facts | {"integrity": judge_log(Path(spec.path), key)}
+        judged = judge_log(Path(spec.path), key)
+        unread = max(0, judged.pop("bytes") - MOST_BYTES)
+        return facts | ({"unread_bytes": unread} if unread else {}) | {"integrity": judged}
     path = Path(spec.path)
     if str(spec.path) != "-" and path.is_file():
         digest, size = hashlib.sha256(), 0

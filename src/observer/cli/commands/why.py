@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +22,8 @@ __all__ = ["Why"]
 UNDECIDED = 3
 """Exit status when the evidence does not decide; docs/spec/verdicts.md §4."""
 
+GUEST_LOG = "/var/log/wsl-monitor/guest-events.log"
+"""Where the agent of this machine seals what it sees."""
 _JOURNALS = ("/var/log/journal", "/run/log/journal")
 """Where journald keeps its files: kept over boots, or lost with each."""
 _OPTIONS = {
@@ -37,8 +40,8 @@ class Why:
     """Say what ended a machine, with every record that says so, or that the evidence does not decide.
 
     Give the logs of the machine, of its host, or both; each option may be given more than once, and - is standard
-    input. Of several boots the one that died is judged. Without any, this machine's journal is read and the boot
-    before this one is judged. The answer is a documented name (docs/spec/verdicts.md),
+    input. Of several boots the one that died is judged. Without any, the agent's log and the journal of this machine
+    are read and the boot before this one is judged. The answer is a documented name (docs/spec/verdicts.md),
     the causal chain in order, what was considered and why it lost, and what evidence is missing.
 
     Exit status: 0 with a verdict, 3 when the evidence does not decide.
@@ -81,7 +84,7 @@ class Why:
             )
         boot = args.boot
         if not sources:
-            sources, boot = [_own_journal()], -1 if boot is None else boot
+            sources, boot = _own_logs(), -1 if boot is None else boot
         book = with_rule_files(args.rules) if args.rules else None
         diagnosis = explain(sources, book=book, boot=boot, key=load_hmac_key())
         if args.html:
@@ -94,10 +97,12 @@ class Why:
         return 0 if diagnosis.decided else UNDECIDED
 
 
-def _own_journal() -> SourceSpec:
-    for place in _JOURNALS:
-        if Path(place).is_dir():
-            return SourceSpec(SourceKind.JOURNAL, place)
+def _own_logs() -> list[SourceSpec]:
+    """The agent's log, where there is one, and the journal: each has what the other lacks."""
+    found = [SourceSpec(SourceKind.LOG, GUEST_LOG)] if os.access(GUEST_LOG, os.R_OK) else []
+    journals = [SourceSpec(SourceKind.JOURNAL, place) for place in _JOURNALS if Path(place).is_dir()]
+    if found or journals:
+        return [*found, *journals[:1]]
     raise UsageError(
         "no log was given and this machine keeps no journal",
         hint="give --kmsg, --dmesg, --journal, --syslog, --evtx FILE, or - for standard input",

@@ -18,12 +18,15 @@ from observer.errors import FormatError, NotFoundError
 from observer.evidence import log_files, plain_files
 from observer.report.sources.evtx import read_event_xml
 from observer.report.sources.line import LogLine, Origin
-from observer.report.sources.raw import MAX_LINE_BYTES, read_lines
+from observer.report.sources.raw import MAX_LINE_BYTES
 from observer.report.sources.stamps import parse_rfc3339
 from observer.report.sources.text import TextDecoder
 
-__all__ = ["looks_like_event_log", "read_event_log"]
+__all__ = ["MOST_BYTES", "looks_like_event_log", "read_event_log"]
 
+MOST_BYTES = 128 << 20
+"""Bytes at the end of a log that are weighed; what ended a machine does not stand hundreds of thousands of events before."""
+_LINE_BYTES = 1 << 20
 _SEEN = 4096
 """Kernel lines remembered, so that the journal's copy of one is not a second one."""
 _MANAGER_UNITS = ("systemd-journald.service", "systemd-logind.service", "systemd-oomd.service", "init.scope")
@@ -51,9 +54,14 @@ def read_event_log(path: Path, source: str) -> Iterator[LogLine]:
     reader = _EventReader(source)
     with tempfile.TemporaryDirectory(prefix="observer-why-") as scratch:
         plain, _ = plain_files(files, Path(scratch))
+        unread = sum(file.stat().st_size for file in plain) - MOST_BYTES
         for file in plain:
-            for raw in read_lines(file):
-                yield from reader.line(raw)
+            size = file.stat().st_size
+            if unread >= size:
+                reader.skip(file, size)
+            else:
+                yield from reader.file(file, max(0, unread))
+            unread -= size
     if not reader.events:
         raise FormatError(f"{path} holds no event", hint="give an agent's log", where={"path": str(path)})
 
@@ -68,6 +76,26 @@ class _EventReader:
         self._known: set[tuple[str, str]] = set()
         self._text = TextDecoder(source)
         self.events = 0
+        self.unread = 0
+
+    def file(self, path: Path, unread: int) -> Iterator[LogLine]:
+        """The events of one file after its first `unread` bytes."""
+        self.skip(path, unread)
+        with path.open("rb") as stream:
+            stream.seek(unread)
+            if unread:
+                stream.readline()
+                self._number += 1
+            while raw := stream.readline(_LINE_BYTES):
+                yield from self.line(raw.rstrip(b"\r\n"))
+
+    def skip(self, path: Path, size: int) -> None:
+        """Count the lines of what is not read, so that the numbers of the others are right."""
+        self.unread += size
+        with path.open("rb") as stream:
+            while size > 0 and (piece := stream.read(min(size, 1 << 20))):
+                self._number += piece.count(b"\n")
+                size -= len(piece)
 
     def line(self, raw: bytes) -> Iterator[LogLine]:
         self._number += 1
