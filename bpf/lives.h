@@ -18,74 +18,159 @@ static __always_inline void own_id(struct task_struct *task, struct obs_event *e
 	e->pid_ns = BPF_CORE_READ(own, ns, ns.inum);
 }
 
+static __always_inline void fill_place(struct obs_event *e, struct slot *slot)
+{
+	e->cgroup = slot->cgroup;
+	e->uid = slot->uid;
+	e->gid = slot->gid;
+	e->euid = slot->euid;
+	e->egid = slot->egid;
+}
+
+/* Begins an event of the running thread; 0 when it is lost, which is counted. */
+static __always_inline struct obs_event *begin_event(struct slot *slot, struct obs_lane *lane, struct work *work, u8 kind, u32 bound)
+{
+	enum begun begun = begin(lane, work, bound);
+
+	if (begun != BEGUN) {
+		lost(lane, begun);
+		return 0;
+	}
+	struct obs_event *e = message(work);
+	if (!e)
+		return 0;
+	__builtin_memset(e, 0, sizeof(*e));
+	fill_head(&e->head, slot, kind, 0, bpf_ktime_get_ns());
+	fill_place(e, slot);
+	work->at += sizeof(*e);
+	return e;
+}
+
+static __always_inline void send_event(struct obs_lane *lane, struct work *work, struct obs_event *e)
+{
+	e->head.words = (work->at - work->start) >> 3;
+	send(lane, work);
+}
+
+/* Tells where and who the running thread is. */
+static __always_inline void tell_place(struct task_struct *task, struct slot *slot)
+{
+	struct obs_lane *lane = MINE(lanes);
+	struct work *work = MINE(works);
+
+	if (!lane || !work)
+		return;
+	struct obs_event *e = begin_event(slot, lane, work, OBS_PLACE, OBS_FIXED);
+	if (!e)
+		return;
+	own_id(task, e);
+	slot->told = 1;
+	send_event(lane, work, e);
+}
+
+/* The running thread was not met before, or may have moved: its slot, or 0 when it is not to be watched. */
+static __noinline struct slot *meet(struct task_struct *task, struct slot *slot)
+{
+	u64 who = bpf_get_current_pid_tgid();
+
+	/* A slot says that it is watched, unless that hangs on its cgroup. */
+	if (!slot || (obs_mode & MODE_CGROUPS)) {
+		if (!wanted(who >> 32)) {
+			if (slot)
+				drop_slot(slot);
+			return 0;
+		}
+	}
+	if (!slot)
+		slot = make_slot(who, who >> 32);
+	if (!slot) {
+		untracked();
+		return 0;
+	}
+	settle(slot, task);
+	if (!slot->told)
+		tell_place(task, slot);
+	return slot;
+}
+
+/* The slot of the running thread if it is watched. */
+static __always_inline struct slot *watched(struct task_struct *task)
+{
+	struct slot *slot = slot_of(HOT(task, pid));
+
+	return slot && !moved(slot, task) ? slot : meet(task, slot);
+}
+
+/* A child that is watched from its first moment on. */
+static __always_inline struct slot *born(struct task_struct *child)
+{
+	struct slot *slot = make_slot(child->pid, child->tgid);
+
+	if (!slot) {
+		untracked();
+		return 0;
+	}
+	slot->state = SLOT_NEWBORN;
+	slot->start_ns = 1; /* met: a later return without an entry was refused */
+	settle(slot, child);
+	return slot;
+}
+
 /* Somebody outside makes a process inside a watched pid namespace: from here on it is watched. */
-static __noinline int adopt(struct task_struct *child, u32 child_pid, u32 child_tid)
+static __always_inline int adopt(struct task_struct *child, u32 child_pid)
 {
 	struct obs_event own = {};
-	struct slot born = {.state = SLOT_NEWBORN};
 	u32 one = 1;
 
 	own_id(child, &own);
 	u32 space = own.pid_ns;
 	if (!bpf_map_lookup_elem(&namespaces, &space))
 		return 0;
-	bpf_map_update_elem(&slots, &child_tid, &born, BPF_ANY);
-	return bpf_map_update_elem(&pids, &child_pid, &one, BPF_ANY);
-}
-
-static __always_inline struct obs_event *begin_event(struct scratch *s, u8 kind)
-{
-	struct obs_event *e = (void *)s->record;
-
-	__builtin_memset(e, 0, sizeof(*e));
-	fill_head(&e->head, kind, bpf_ktime_get_ns());
-	s->length = sizeof(*e);
-	return e;
+	if (bpf_map_update_elem(&pids, &child_pid, &one, BPF_ANY))
+		untracked();
+	born(child);
+	return 0;
 }
 
 SEC("tp_btf/sched_process_fork")
 int on_fork(u64 *ctx)
 {
-	struct task_struct *child = (void *)ctx[1];
-	u64 who = bpf_get_current_pid_tgid();
-	u32 pid = who >> 32, tid = who, child_tid = child->pid, child_pid = child->tgid, one = 1;
+	struct task_struct *child = (void *)ctx[1], *task = running();
+	u32 pid = bpf_get_current_pid_tgid() >> 32, child_tid = child->pid, child_pid = child->tgid, one = 1;
+	struct slot *slot = watched(task);
 
-	if (!wanted(pid)) {
+	if (!slot) {
 		if (obs_namespaces && pid != obs_self)
-			adopt(child, child_pid, child_tid);
+			adopt(child, child_pid);
 		return 0;
 	}
-	struct obs_counters *c = counting();
-	if (!c)
+	if ((obs_mode & MODE_PIDS) && child_pid != pid && bpf_map_update_elem(&pids, &child_pid, &one, BPF_ANY))
+		untracked();
+	struct slot *its = born(child);
+	struct obs_lane *lane = MINE(lanes);
+	struct work *work = MINE(works);
+	if (!lane || !work)
 		return 0;
-	if ((obs_mode & MODE_PIDS) && child_pid != pid && bpf_map_update_elem(&pids, &child_pid, &one, BPF_ANY)) {
-		c->untracked++;
-		lose(LOST_UNTRACKED);
-	}
-	struct slot born = {.state = SLOT_NEWBORN};
-	if (bpf_map_update_elem(&slots, &child_tid, &born, BPF_ANY)) {
-		c->untracked++;
-		lose(LOST_UNTRACKED);
-	}
-	struct scratch *s = begin();
-	if (!s) {
-		account_busy(c);
+	struct obs_event *e = begin_event(slot, lane, work, OBS_FORK, OBS_FIXED);
+	if (!e)
 		return 0;
-	}
-	struct obs_event *e = begin_event(s, OBS_FORK);
 	e->other_tid = child_tid;
 	e->other_pid = child_pid;
 	if (child_pid == pid)
 		e->head.flags = OBS_THREAD;
 	own_id(child, e);
-	struct slot *slot = bpf_map_lookup_elem(&slots, &tid);
-	if (slot && slot->state == SLOT_IN_CALL) {
+	if (its)
+		fill_place(e, its);
+	if (slot->state == SLOT_IN_CALL) {
+		struct pt_regs *regs = (void *)slot->regs;
 		e->head.nr = slot->nr;
-		e->arg = slot->args[0];
+		e->arg = OBS_ARG0_READ(regs);
 		/* clone3 names its flags by a pointer; the kernel has just read it. */
 		bpf_probe_read_user(&e->code, sizeof(e->code), (void *)e->arg);
 	}
-	account(c, send(s, sizeof(*e)));
+	if (its)
+		its->told = 1;
+	send_event(lane, work, e);
 	return 0;
 }
 
@@ -97,84 +182,110 @@ int on_exec(u64 *ctx)
 	struct linux_binprm *program = (void *)ctx[2];
 	u32 tid = task->pid;
 
-	if (!wanted(task->tgid))
-		return 0;
-	struct obs_counters *c = counting();
-	if (!c)
-		return 0;
 	if (former != tid) {
 		/* Another thread than the first executed: it takes over the first one's id, in the middle of its call. */
-		struct slot *old = bpf_map_lookup_elem(&slots, &former);
+		struct slot *old = slot_of(former), *taken = slot_of(tid);
 		if (old) {
 			struct slot moved = *old;
-			bpf_map_update_elem(&slots, &tid, &moved, BPF_ANY);
-			bpf_map_delete_elem(&slots, &former);
+			drop_slot(old);
+			if (!taken)
+				taken = make_slot(tid, tid);
+			if (taken) {
+				*taken = moved;
+				taken->tid = tid;
+			}
 		}
 	}
-	struct scratch *s = begin();
-	if (!s) {
-		account_busy(c);
+	struct slot *slot = slot_of(tid);
+	if (!slot)
+		slot = meet(task, slot);
+	if (!slot)
 		return 0;
-	}
-	struct obs_event *e = begin_event(s, OBS_EXEC);
+	struct obs_lane *lane = MINE(lanes);
+	struct work *work = MINE(works);
+	if (!lane || !work)
+		return 0;
+	struct obs_event *e = begin_event(slot, lane, work, OBS_EXEC, OBS_FIXED + OBS_READ_MAX + 64);
+	if (!e)
+		return 0;
+	settle(slot, task);
+	slot->told = 1;
+	fill_place(e, slot); /* anew: the program may be setuid */
 	e->other_tid = former;
-	e->euid = BPF_CORE_READ(task, cred, euid.val);
-	e->egid = BPF_CORE_READ(task, cred, egid.val);
 	own_id(task, e);
-	long n = bpf_probe_read_kernel_str(&s->record[sizeof(*e)], OBS_READ_MAX, program->filename);
-	u32 length = n > 1 ? n - 1 : 0;
-	e->length = length;
-	if (length > OBS_READ_MAX)
-		length = 0;
-	account(c, send(s, sizeof(*e) + length));
+	u32 at = work->at;
+	asm volatile("" : "+r"(at));
+	struct block *block = bpf_map_lookup_elem(&blocks, &work->block);
+	if (block && at <= OBS_BLOCK - OBS_READ_MAX - 64) {
+		long n = bpf_probe_read_kernel_str(&block->bytes[at], OBS_READ_MAX, program->filename);
+		u32 length = n > 1 && n <= OBS_READ_MAX ? n - 1 : 0;
+		e->length = length;
+		work->at += (length + 7) & ~7u;
+	}
+	send_event(lane, work, e);
 	return 0;
 }
 
-static __always_inline void end_call(struct slot *slot, struct obs_counters *c)
+/* A thread dies inside a call. */
+static __always_inline void end_call(struct slot *slot)
 {
-	struct scratch *s = begin();
+	struct obs_lane *lane = MINE(lanes);
+	struct work *work = MINE(works);
 
-	if (!s) {
-		account_busy(c);
+	if (!lane || !work)
+		return;
+	enum begun begun = begin(lane, work, OBS_FIXED);
+	if (begun != BEGUN) {
+		lost(lane, begun);
 		return;
 	}
-	struct obs_call *r = (void *)s->record;
-	fill_head(&r->head, OBS_CALL, slot->start_ns);
-	fill_call(r, slot);
-	r->duration_ns = bpf_ktime_get_ns() - slot->start_ns;
+	struct obs_call *r = message(work);
+	if (!r)
+		return;
+	struct pt_regs *regs = (void *)slot->regs;
+	u64 now = bpf_ktime_get_ns(), took = now - slot->start_ns;
+	fill_head(&r->head, slot, OBS_CALL, slot->nr, now);
+	r->head.duration_low = took;
+	r->head.duration_high = took >> 32;
+	r->head.flags = OBS_NO_RESULT | slot->flags;
+	r->head.args = 6;
 	r->result = 0;
-	s->length = sizeof(*r);
-	account(c, finish_call(s, c, OBS_NO_RESULT | slot->flags));
+	r->args[0] = OBS_ARG0_READ(regs);
+	r->args[1] = OBS_ARG1_READ(regs);
+	r->args[2] = OBS_ARG2_READ(regs);
+	r->args[3] = OBS_ARG3_READ(regs);
+	r->args[4] = OBS_ARG4_READ(regs);
+	r->args[5] = OBS_ARG5_READ(regs);
+	r->head.words = sizeof(*r) >> 3;
+	work->at += sizeof(*r);
+	send(lane, work);
 }
 
 SEC("tp_btf/sched_process_exit")
 int on_end(u64 *ctx)
 {
 	struct task_struct *task = (void *)ctx[0];
-	u32 pid = task->tgid, tid = task->pid;
+	u32 pid = task->tgid;
 	bool dead = task->signal->live.counter == 0;
+	struct slot *slot = watched(task);
 
-	if (!wanted(pid))
+	if (!slot)
 		return 0;
-	struct obs_counters *c = counting();
-	if (!c)
-		return 0;
-	struct slot *slot = bpf_map_lookup_elem(&slots, &tid);
-	if (slot && slot->state == SLOT_IN_CALL)
-		end_call(slot, c);
-	bpf_map_delete_elem(&slots, &tid);
+	if (slot->state == SLOT_IN_CALL)
+		end_call(slot);
+	slot->state = SLOT_SKIPPED;
+	struct obs_lane *lane = MINE(lanes);
+	struct work *work = MINE(works);
+	struct obs_event *e = lane && work ? begin_event(slot, lane, work, OBS_EXIT, OBS_FIXED) : 0;
+	if (e) {
+		int group = task->signal->group_exit_code;
+		e->code = group ? group : task->exit_code;
+		e->head.flags = dead ? OBS_GROUP_DEAD : 0;
+		send_event(lane, work, e);
+	}
 	if ((obs_mode & MODE_PIDS) && dead)
 		bpf_map_delete_elem(&pids, &pid);
-	struct scratch *s = begin();
-	if (!s) {
-		account_busy(c);
-		return 0;
-	}
-	struct obs_event *e = begin_event(s, OBS_EXIT);
-	int group = task->signal->group_exit_code;
-	e->code = group ? group : task->exit_code;
-	e->head.flags = dead ? OBS_GROUP_DEAD : 0;
-	account(c, send(s, sizeof(*e)));
+	drop_slot(slot);
 	return 0;
 }
 
@@ -182,24 +293,21 @@ SEC("tp_btf/signal_deliver")
 int on_signal(u64 *ctx)
 {
 	u32 sent[6] = {}; /* signo, errno, code, padding, pid, uid. Source: asm-generic/siginfo.h, 64-bit layout */
+	struct slot *slot = watched(running());
 
-	if (!wanted(bpf_get_current_pid_tgid() >> 32))
+	if (!slot)
 		return 0;
-	struct obs_counters *c = counting();
-	if (!c)
+	struct obs_lane *lane = MINE(lanes);
+	struct work *work = MINE(works);
+	struct obs_event *e = lane && work ? begin_event(slot, lane, work, OBS_SIGNAL, OBS_FIXED) : 0;
+	if (!e)
 		return 0;
-	struct scratch *s = begin();
-	if (!s) {
-		account_busy(c);
-		return 0;
-	}
-	struct obs_event *e = begin_event(s, OBS_SIGNAL);
 	bpf_probe_read_kernel(sent, sizeof(sent), (void *)ctx[1]);
 	e->head.nr = ctx[0];
 	e->code = sent[2];
 	e->other_tid = sent[4];
 	e->other_pid = sent[5];
-	account(c, send(s, sizeof(*e)));
+	send_event(lane, work, e);
 	return 0;
 }
 
@@ -207,13 +315,12 @@ int on_signal(u64 *ctx)
 SEC("tp_btf/io_uring_submit_req")
 int on_uring(u64 *ctx)
 {
+	struct obs_lane *lane = MINE(lanes);
+
 	(void)ctx;
-	if (!wanted(bpf_get_current_pid_tgid() >> 32))
+	if (!lane || !slot_of(bpf_get_current_pid_tgid()))
 		return 0;
-	struct obs_counters *c = counting();
-	if (!c)
-		return 0;
-	c->uring++;
+	lane->uring++;
 	lose(LOST_URING);
 	return 0;
 }
@@ -230,13 +337,8 @@ int on_cgroup(u64 *ctx)
 	above = BPF_CORE_READ(made, self.parent, cgroup, kn, id);
 	if (!bpf_map_lookup_elem(&cgroups, &above))
 		return 0;
-	struct obs_counters *c = counting();
-	if (!c)
-		return 0;
-	if (bpf_map_update_elem(&cgroups, &id, &one, BPF_ANY)) {
-		c->untracked++;
-		lose(LOST_UNTRACKED);
-	}
+	if (bpf_map_update_elem(&cgroups, &id, &one, BPF_ANY))
+		untracked();
 	return 0;
 }
 

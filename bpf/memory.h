@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Follows a plan: reads what the arguments of a call point to. Knows no call by name.
- * The functions that are not inlined are verified on their own, so their state lives in the scratch memory.
+ * The functions that are not inlined are verified on their own, so their state lives in this CPU's `work`.
  */
 #ifndef OBSERVER_MEMORY_H
 #define OBSERVER_MEMORY_H
-
-static __always_inline struct scratch *mine(void)
-{
-	u32 cpu = bpf_get_smp_processor_id();
-	return bpf_map_lookup_elem(&scratches, &cpu);
-}
 
 /* Bounds an offset in a way the verifier can follow. */
 #define BOUND(x, max) \
@@ -20,39 +14,58 @@ static __always_inline struct scratch *mine(void)
 			return 0; \
 	} while (0)
 
-static __always_inline int blob(struct scratch *s, u32 what, u32 part, u32 length)
-{
-	u32 at = s->length;
+/* Where a blob of at most OBS_READ_MAX + 8 bytes may be written, and what is needed to write it. */
+struct room {
+	struct work *work;
+	u8 *blob;
+};
 
-	BOUND(at, OBS_CONTENT_MAX);
-	struct obs_blob *b = (void *)&s->record[at];
+static __always_inline bool make_room(struct room *room)
+{
+	struct work *work = MINE(works);
+
+	if (!work)
+		return false;
+	u32 at = work->at;
+	struct block *block = bpf_map_lookup_elem(&blocks, &work->block);
+	asm volatile("" : "+r"(at));
+	if (!block || at > OBS_BLOCK - OBS_READ_MAX - 64) {
+		work->flags |= OBS_CUT; /* the plan's bound keeps this from happening */
+		return false;
+	}
+	room->work = work;
+	room->blob = &block->bytes[at];
+	return true;
+}
+
+static __always_inline int blob(struct room *room, u32 what, u32 part, u32 length)
+{
+	struct obs_blob *b = (void *)room->blob;
+
 	b->what = what & 0xff;
 	b->zero = 0;
 	b->part = part;
 	b->length = length;
-	s->length = at + sizeof(*b) + ((length + 7) & ~7u);
-	s->blobs++;
+	room->work->at += sizeof(*b) + ((length + 7) & ~7u);
 	if (what & 16)
-		s->flags |= OBS_CUT;
+		room->work->flags |= OBS_CUT;
 	return 1;
 }
 
 /* Appends text up to its NUL. */
-__noinline int take_string(u64 address, u32 what, u32 part)
+static __always_inline int read_string(u64 address, u32 what, u32 part)
 {
-	struct scratch *s = mine();
+	struct room room;
 	u32 max = obs_string_max;
 
-	if (!s)
+	if (!make_room(&room))
 		return 0;
-	u32 at = s->length + sizeof(struct obs_blob);
-	BOUND(at, OBS_CONTENT_MAX);
 	if (max > OBS_READ_MAX)
 		max = OBS_READ_MAX;
 	/* Two more than is kept: one for the NUL, one to tell a string that just fits from one that is cut. */
-	long n = bpf_probe_read_user_str(&s->record[at], max + 2, (void *)address);
+	long n = bpf_probe_read_user_str(room.blob + sizeof(struct obs_blob), max + 2, (void *)address);
 	if (n <= 0) {
-		s->flags |= OBS_UNREADABLE;
+		room.work->flags |= OBS_UNREADABLE;
 		return 0;
 	}
 	u32 kept = n - 1;
@@ -60,19 +73,18 @@ __noinline int take_string(u64 address, u32 what, u32 part)
 		kept = max;
 		what |= 16;
 	}
-	return blob(s, what, part, kept);
+	return blob(&room, what, part, kept);
 }
 
 /* Appends up to `max` of `want` bytes; returns how many. */
-__noinline int take_bytes(u64 address, u64 want, u32 max, u32 what_part)
+static __always_inline int read_bytes(u64 address, u64 want, u32 max, u32 what_part)
 {
-	struct scratch *s = mine();
+	struct room room;
 	u32 what = what_part & 0xff, keep = max;
 
-	if (!s)
+	if (!make_room(&room))
 		return 0;
-	u32 at = s->length + sizeof(struct obs_blob);
-	BOUND(at, OBS_CONTENT_MAX);
+	u8 *to = room.blob + sizeof(struct obs_blob);
 	if (want < keep)
 		keep = want;
 	else if (want > keep)
@@ -80,76 +92,121 @@ __noinline int take_bytes(u64 address, u64 want, u32 max, u32 what_part)
 	asm volatile("" : "+r"(keep));
 	if (keep == 0 || keep > OBS_READ_MAX)
 		return 0;
-	if (bpf_probe_read_user(&s->record[at], keep, (void *)address)) {
+	if (bpf_probe_read_user(to, keep, (void *)address)) {
 		/* The end of what was named may lie beyond the last readable page: take what there is before it. */
 		u32 whole = keep;
 		keep = 4096 - (address & 4095);
 		asm volatile("" : "+r"(keep));
-		if (keep >= whole || keep == 0 || keep > OBS_READ_MAX || bpf_probe_read_user(&s->record[at], keep, (void *)address)) {
-			s->flags |= OBS_UNREADABLE;
+		if (keep >= whole || keep == 0 || keep > OBS_READ_MAX || bpf_probe_read_user(to, keep, (void *)address)) {
+			room.work->flags |= OBS_UNREADABLE;
 			return 0;
 		}
-		s->flags |= OBS_UNREADABLE;
+		room.work->flags |= OBS_UNREADABLE;
 	}
-	blob(s, what, what_part >> 8, keep);
+	blob(&room, what, what_part >> 8, keep);
 	return keep;
 }
 
-/* A NULL-terminated array of pointers to text; parts are numbered from 1. */
-__noinline int take_strings(u64 address, u32 what)
+/* The same as functions of their own, for what is read in loops. */
+__noinline int take_string(u64 address, u32 what, u32 part)
 {
-	for (u32 i = 0; i < OBS_PARTS_MAX; i++) {
+	return read_string(address, what, part);
+}
+
+__noinline int take_bytes(u64 address, u64 want, u32 max, u32 what_part)
+{
+	return read_bytes(address, want, max, what_part);
+}
+
+/* Says that there was more of this argument than was taken. */
+static __always_inline int more(u32 what)
+{
+	struct room room;
+
+	return make_room(&room) ? blob(&room, what | 16, 0, 0) : 0;
+}
+
+/*
+ * A NULL-terminated array of pointers to text; parts are numbered from 1. In two loops, since the verifier follows every turn of
+ * each. Answers whether there may be more.
+ */
+#define OBS_SOME 32
+__noinline int take_some(u64 address, u32 what, u32 from)
+{
+	struct work *work = MINE(works);
+
+	if (!work)
+		return 0;
+	for (u32 i = 0; i < OBS_SOME; i++) {
 		u64 pointer = 0;
-		struct scratch *s = mine();
-		if (!s)
-			return 0;
-		if (bpf_probe_read_user(&pointer, sizeof(pointer), (void *)(address + i * 8))) {
-			s->flags |= OBS_UNREADABLE;
+		if (bpf_probe_read_user(&pointer, sizeof(pointer), (void *)(address + (from + i) * 8))) {
+			work->flags |= OBS_UNREADABLE;
 			return 0;
 		}
 		if (!pointer)
 			return 0;
-		if (s->length > OBS_CONTENT_MAX - OBS_READ_MAX - 64)
-			return blob(s, what | 16, 0, 0);
-		take_string(pointer, what, i + 1);
+		if (work->at - work->start > OBS_CONTENT_MAX - OBS_READ_MAX - 64)
+			return more(what) & 0;
+		take_string(pointer, what, from + i + 1);
 	}
-	struct scratch *s = mine();
-	return s ? blob(s, what | 16, 0, 0) : 0;
+	return 1;
+}
+
+__noinline int take_strings(u64 address, u32 what)
+{
+	for (u32 i = 0; i < OBS_PARTS_MAX; i += OBS_SOME)
+		if (!take_some(address, what, i))
+			return 0;
+	return more(what);
+}
+
+/* How many pointers stand before the NULL, from number `from` on, of the next few. */
+__noinline int count_some(u64 address, u32 from)
+{
+	struct work *work = MINE(works);
+	u64 pointer = 0;
+	u32 i;
+
+	for (i = 0; i < OBS_SOME; i++) {
+		if (bpf_probe_read_user(&pointer, sizeof(pointer), (void *)(address + (from + i) * 8))) {
+			if (work)
+				work->flags |= OBS_UNREADABLE;
+			break;
+		}
+		if (!pointer)
+			break;
+	}
+	return i;
 }
 
 __noinline int take_count(u64 address, u32 what)
 {
-	struct scratch *s = mine();
-	u64 pointer = 0;
-	u32 i;
+	struct room room;
+	u32 count = 0;
 
-	if (!s)
+	if (!make_room(&room))
 		return 0;
-	for (i = 0; i < OBS_PARTS_MAX; i++) {
-		if (bpf_probe_read_user(&pointer, sizeof(pointer), (void *)(address + i * 8))) {
-			s->flags |= OBS_UNREADABLE;
-			break;
-		}
-		if (!pointer)
+	for (u32 i = 0; i < OBS_PARTS_MAX; i += OBS_SOME) {
+		u32 some = count_some(address, i);
+		count += some;
+		if (some < OBS_SOME)
 			break;
 	}
-	u32 at = s->length + sizeof(struct obs_blob);
-	BOUND(at, OBS_CONTENT_MAX);
-	*(u32 *)&s->record[at] = i;
-	return blob(s, what | (i == OBS_PARTS_MAX ? 16 : 0), 0, 4);
+	*(u32 *)(room.blob + sizeof(struct obs_blob)) = count;
+	return blob(&room, what | (count == OBS_PARTS_MAX ? 16 : 0), 0, 4);
 }
 
 /* Part `base` is the array, the parts after it the buffers: the data limit in all, and after the call no more than moved. */
 __noinline int take_iovec(u64 address, u64 count, u32 what, u32 base)
 {
-	struct scratch *s = mine();
+	struct work *work = MINE(works);
 	u32 keep = obs_data_max;
 	u64 left = ~0ull;
 
-	if (!s || !count)
+	if (!work || !count)
 		return 0;
 	if (what & 8)
-		left = (s64)s->result > 0 ? s->result : 0;
+		left = (s64)work->result > 0 ? work->result : 0;
 	take_bytes(address, count < 256 ? count * 16 : 4097, OBS_READ_MAX, what | base << 8);
 	for (u32 i = 0; i < OBS_IOVECS_MAX; i++) {
 		u64 pair[2] = {};
@@ -196,15 +253,13 @@ static __always_inline bool among(struct obs_step *step, u64 value)
 	return false;
 }
 
-#define ARG(slot, n) ((slot)->args[(n) < 6 ? (n) : 0])
-
-static __always_inline u64 length_of(struct obs_step *step, struct slot *slot, u64 result)
+static __always_inline u64 length_of(struct obs_step *step, struct work *work)
 {
 	u32 which = step->length_arg & 7;
-	u64 arg = 0;
+	u64 arg = 0, result = work->result;
 
 	if (which < 6)
-		arg = slot->args[which];
+		arg = work->args[which];
 	switch (step->length) {
 	case OBS_CONST:
 		return step->n;
@@ -227,40 +282,38 @@ static __always_inline u64 length_of(struct obs_step *step, struct slot *slot, u
 	return 0;
 }
 
-/* Does reading number `index` of the plan of call `nr` for thread `tid`. */
-__noinline int take_step(u32 nr, u32 index, u32 tid)
+/* Does reading number `index` of the plan of call `nr`. */
+__noinline int take_step(u32 nr, u32 index)
 {
 	struct obs_plan *plan = bpf_map_lookup_elem(&plans, &nr);
-	struct slot *slot = bpf_map_lookup_elem(&slots, &tid);
-	struct scratch *s = mine();
+	struct work *work = MINE(works);
 
-	if (!plan || !slot || !s || index >= OBS_STEPS_MAX)
+	if (!plan || !work || index >= OBS_STEPS_MAX)
 		return 0;
 	struct obs_step *step = &plan->steps[index];
 	u32 arg = step->arg & 7, other = step->condition_arg & 7;
 	if (arg > 5 || other > 5)
 		return 0;
-	u64 address = slot->args[arg];
-	bool failed = (s64)s->result < 0 && (s64)s->result >= -4095;
+	u64 address = work->args[arg];
+	bool failed = (s64)work->result < 0 && (s64)work->result >= -4095;
 	if (!address || (step->at_exit && failed && !step->on_error))
 		return 0;
-	if (step->condition != OBS_ALWAYS && among(step, slot->args[other] & step->mask) != (step->condition == OBS_IN))
+	if (step->condition != OBS_ALWAYS && among(step, work->args[other] & step->mask) != (step->condition == OBS_IN))
 		return 0;
 	u32 what = arg | (step->at_exit ? 8 : 0);
 	switch (step->shape) {
 	case OBS_STRING:
-		return take_string(address, what, 0);
+		return read_string(address, what, 0);
 	case OBS_DATA:
-		return take_bytes(address, length_of(step, slot, s->result), obs_data_max, what);
 	case OBS_STRUCT:
-		return take_bytes(address, length_of(step, slot, s->result), OBS_READ_MAX, what);
+		return read_bytes(address, length_of(step, work), step->shape == OBS_DATA ? obs_data_max : OBS_READ_MAX, what);
 	case OBS_STRINGS:
 		return take_strings(address, what);
 	case OBS_COUNT:
 		return take_count(address, what);
 	case OBS_IOVEC: {
 		u32 count = step->length_arg & 7;
-		return count < 6 ? take_iovec(address, slot->args[count], what, 0) : 0;
+		return count < 6 ? take_iovec(address, work->args[count], what, 0) : 0;
 	}
 	case OBS_MSGHDR:
 		return take_msghdr(address, what);
@@ -272,13 +325,13 @@ __noinline int take_step(u32 nr, u32 index, u32 tid)
 #define AFTER 1  /* what it wrote */
 #define BOTH 2
 
-static __always_inline void take(struct obs_plan *plan, u32 nr, u32 tid, u32 moment)
+static __always_inline void take(struct obs_plan *plan, u32 nr, u32 moment)
 {
 	for (u32 i = 0; i < OBS_STEPS_MAX; i++) {
 		if (i >= plan->steps_count)
 			return;
 		if (moment == BOTH || plan->steps[i].at_exit == moment)
-			take_step(nr, i, tid);
+			take_step(nr, i);
 	}
 }
 

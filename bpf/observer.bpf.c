@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Observer's probe: every system call of what is watched, its outcome and the memory its arguments named, in one record
+ * Observer's probe: every system call of what is watched, its outcome and the memory its arguments named, in one message
  * written when it returns. Raw tracepoints with BTF only: no kprobes, no kernel headers. The contract is docs/spec/bpf-abi.md.
  *
  * SPDX and GPL: helpers that read user memory are offered to programs that declare a GPL-compatible license; Apache-2.0
@@ -10,209 +10,218 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include "record.h"
-#include "state.h"
-#include "memory.h"
-
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
 #define X32_BIT 0x40000000
 #define TS_COMPAT 2            /* thread_info.status; x86. Source: asm/thread_info.h */
 #define SECCOMP_MODE_FILTER 2  /* Source: linux/seccomp.h */
 
-static __always_inline struct task_struct *current(void)
+#include "state.h"
+#include "lane.h"
+#include "task.h"
+#include "memory.h"
+#include "lives.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+static __always_inline void fill_args(struct obs_call *r, const u64 *args, u32 count)
 {
-	return (void *)bpf_get_current_task();
+	r->head.args = count;
+	if (count > 0)
+		r->args[0] = args[0];
+	if (count > 1)
+		r->args[1] = args[1];
+	if (count > 2)
+		r->args[2] = args[2];
+	if (count > 3)
+		r->args[3] = args[3];
+	if (count > 4)
+		r->args[4] = args[4];
+	if (count > 5)
+		r->args[5] = args[5];
 }
 
-static __always_inline bool foreign(u64 nr)
+static __always_inline void load_args(struct work *work, struct pt_regs *regs)
 {
-#if defined(__TARGET_ARCH_x86)
-	return (nr & X32_BIT) || (BPF_CORE_READ(current(), thread_info.status) & TS_COMPAT);
-#else
-	(void)nr;
-	return BPF_CORE_READ(current(), thread_info.flags) & (1 << 22); /* TIF_32BIT. Source: asm/thread_info.h */
-#endif
+	work->args[0] = OBS_ARG0(regs);
+	work->args[1] = OBS_ARG1(regs);
+	work->args[2] = OBS_ARG2(regs);
+	work->args[3] = OBS_ARG3(regs);
+	work->args[4] = OBS_ARG4(regs);
+	work->args[5] = OBS_ARG5(regs);
 }
 
-static __always_inline struct slot *slot_of(u32 tid)
+static __always_inline u32 args_of(struct obs_plan *plan)
 {
-	struct slot *slot = bpf_map_lookup_elem(&slots, &tid);
-
-	if (slot)
-		return slot;
-	struct slot fresh = {};
-	bpf_map_update_elem(&slots, &tid, &fresh, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&slots, &tid);
+	return plan ? plan->args : 6;
 }
 
-static __always_inline void fill_call(struct obs_call *r, struct slot *slot)
+static __always_inline u32 bound_of(struct obs_plan *plan)
 {
-	r->head.nr = slot->nr;
-	for (int i = 0; i < 6; i++)
-		r->args[i] = slot->args[i];
-	r->cpu = bpf_get_smp_processor_id();
+	return plan ? plan->bound : OBS_FIXED;
 }
 
-/* Sends what stands in the scratch memory as a call of kind `kind`. */
-static __always_inline bool finish_call(struct scratch *s, struct obs_counters *c, u32 flags)
-{
-	struct obs_call *r = (void *)s->record;
+#define CALL_BYTES(args) (sizeof(struct obs_head) + 8 + 8 * (args))
 
-	flags |= s->flags;
+/* Completes the call that was begun and hands it over. */
+static __always_inline void finish(struct obs_lane *lane, struct work *work, struct obs_call *r, u32 flags)
+{
+	flags |= work->flags;
 	r->head.flags = flags;
-	r->head.blobs_low = s->blobs;
-	r->blobs = s->blobs;
+	r->head.words = (work->at - work->start) >> 3;
 	if (flags & OBS_CUT)
-		c->cut++;
+		lane->cut++;
 	if (flags & OBS_UNREADABLE)
-		c->unreadable++;
-	return send(s, s->length);
+		lane->unreadable++;
+	send(lane, work);
 }
 
-static __always_inline void early(struct slot *slot, struct obs_plan *plan, u32 tid, struct obs_counters *c)
+/* Reads memory before the call runs, or records the call that will not return. */
+static __noinline int early(u32 nr, struct pt_regs *regs, struct slot *slot)
 {
-	struct scratch *s = begin();
-	bool last = plan->flags & OBS_NO_RETURN;
+	struct obs_lane *lane = MINE(lanes);
+	struct work *work = MINE(works);
+	struct obs_plan *plan = bpf_map_lookup_elem(&plans, &nr);
 
-	if (!s) {
+	if (!lane || !work || !plan)
+		return 0;
+	bool last = plan->flags & OBS_NO_RETURN;
+	enum begun begun = begin(lane, work, bound_of(plan));
+	if (begun != BEGUN) {
 		if (last)
-			account_busy(c);
+			lost(lane, begun);
 		else
-			c->early_lost++;
-		return;
+			lane->early_lost++;
+		return 0;
 	}
-	struct obs_call *r = (void *)s->record;
-	fill_head(&r->head, last ? OBS_CALL : OBS_ENTRY, slot->start_ns);
-	fill_call(r, slot);
-	r->duration_ns = 0;
+	struct obs_call *r = message(work);
+	if (!r)
+		return 0;
+	u64 now = bpf_ktime_get_ns();
+	u32 args = plan->args;
+	fill_head(&r->head, slot, last ? OBS_CALL : OBS_ENTRY, nr, now);
+	r->head.duration_low = 0;
+	r->head.duration_high = 0;
 	r->result = 0;
-	s->result = 0;
-	s->length = sizeof(*r);
-	take(plan, slot->nr, tid, BEFORE);
-	bool sent = finish_call(s, c, last ? OBS_NO_RESULT : 0);
-	if (last)
-		account(c, sent);
-	else if (sent)
+	load_args(work, regs);
+	fill_args(r, work->args, args);
+	work->result = 0;
+	work->at += CALL_BYTES(args);
+	take(plan, nr, BEFORE);
+	if (!last) {
 		slot->flags |= OBS_HAS_ENTRY;
-	else
-		c->early_lost++;
+		lane->seen--; /* not counted: the call it belongs to is */
+		lane->sent--;
+	}
+	finish(lane, work, r, last ? OBS_NO_RESULT : 0);
+	return 0;
 }
 
 SEC("tp_btf/sys_enter")
 int on_enter(u64 *ctx)
 {
 	struct pt_regs *regs = (void *)ctx[0];
-	u64 who = bpf_get_current_pid_tgid();
-	u32 tid = who, nr = ctx[1];
+	u32 nr = ctx[1];
+	struct task_struct *task = running();
+	struct slot *slot = watched(task);
 
-	if (!wanted(who >> 32))
+	if (!slot)
 		return 0;
-	struct obs_counters *c = counting();
-	if (!c)
-		return 0;
-	struct slot *slot = slot_of(tid);
-	if (!slot) {
-		c->untracked++;
-		lose(LOST_UNTRACKED);
-		return 0;
-	}
 	slot->flags = 0;
-	if (foreign(ctx[1])) {
+	if (foreign(task, ctx[1])) {
 		slot->state = SLOT_SKIPPED;
-		c->foreign++;
+		struct obs_lane *lane = MINE(lanes);
+		if (lane)
+			lane->foreign++;
 		lose(LOST_FOREIGN);
 		return 0;
 	}
 	struct obs_plan *plan = bpf_map_lookup_elem(&plans, &nr);
-	if (plan && !(plan->flags & OBS_WANTED)) {
+	u32 flags = plan ? plan->flags : OBS_WANTED;
+	if (!(flags & OBS_WANTED)) {
 		slot->state = SLOT_SKIPPED;
+		if (!slot->start_ns)
+			slot->start_ns = 1; /* met */
 		return 0;
 	}
 	slot->nr = nr;
-	slot->args[0] = OBS_ARG0(regs);
-	slot->args[1] = OBS_ARG1(regs);
-	slot->args[2] = OBS_ARG2(regs);
-	slot->args[3] = OBS_ARG3(regs);
-	slot->args[4] = OBS_ARG4(regs);
-	slot->args[5] = OBS_ARG5(regs);
+	slot->regs = (u64)regs;
 	slot->start_ns = bpf_ktime_get_ns();
-	slot->state = plan && (plan->flags & OBS_NO_RETURN) ? SLOT_SKIPPED : SLOT_IN_CALL;
-	if (plan && (plan->flags & (OBS_READ_EARLY | OBS_NO_RETURN)))
-		early(slot, plan, tid, c);
+	slot->state = flags & OBS_NO_RETURN ? SLOT_SKIPPED : SLOT_IN_CALL;
+	if (flags & (OBS_READ_EARLY | OBS_NO_RETURN))
+		early(nr, regs, slot);
 	return 0;
 }
 
-/* An exit without an entry: refused before the call began, or begun before it was watched. */
-static __always_inline u32 unannounced(struct slot *slot, struct pt_regs *regs, u64 nr, s64 result, bool known)
+/*
+ * A return without an entry: refused before the call began, or begun before it was watched, or no call at all.
+ * Answers with flags of the call to record, or with a negative number.
+ */
+static __noinline int unannounced(struct pt_regs *regs, struct slot *slot, struct task_struct *task, u64 result)
 {
+	u64 nr = OBS_NUMBER(regs);
+	bool known = slot->start_ns != 0;
+
+	if (slot->state == SLOT_SKIPPED || slot->state == SLOT_NEWBORN) {
+		slot->state = SLOT_IDLE;
+		return -1;
+	}
+	if (nr >= OBS_CALLS_MAX || foreign(task, nr))
+		return -1; /* a return from a signal handler */
 	slot->nr = nr;
-	slot->args[0] = OBS_ARG0(regs);
-	slot->args[1] = OBS_ARG1(regs);
-	slot->args[2] = OBS_ARG2(regs);
-	slot->args[3] = OBS_ARG3(regs);
-	slot->args[4] = OBS_ARG4(regs);
-	slot->args[5] = OBS_ARG5(regs);
 	slot->start_ns = bpf_ktime_get_ns();
 	slot->flags = 0;
 	if (!known)
 		return OBS_START_UNKNOWN;
-	bool filtered = BPF_CORE_READ(current(), seccomp.mode) == SECCOMP_MODE_FILTER;
-	return filtered && (result < 0 || (u64)result == nr) ? OBS_SECCOMP : 0;
+	bool filtered = BPF_CORE_READ(task, seccomp.mode) == SECCOMP_MODE_FILTER;
+	return filtered && ((s64)result < 0 || result == nr) ? OBS_SECCOMP : 0;
 }
 
 SEC("tp_btf/sys_exit")
 int on_exit(u64 *ctx)
 {
 	struct pt_regs *regs = (void *)ctx[0];
-	s64 result = ctx[1];
-	u64 who = bpf_get_current_pid_tgid();
-	u32 tid = who, flags = 0;
+	struct task_struct *task = running();
+	struct slot *slot = watched(task);
+	int flags = 0;
 
-	if (!wanted(who >> 32))
-		return 0;
-	struct obs_counters *c = counting();
-	struct slot *slot = bpf_map_lookup_elem(&slots, &tid);
-	bool known = slot != 0;
 	if (!slot)
-		slot = slot_of(tid);
-	if (!c || !slot)
-		return 0; /* untracked: counted when it began, or begun before */
-	u32 state = slot->state;
-	if (state == SLOT_SKIPPED || state == SLOT_NEWBORN) {
-		slot->state = SLOT_IDLE;
 		return 0;
-	}
-	if (state == SLOT_IDLE) {
-		u64 nr = OBS_NUMBER(regs);
-		if (nr >= OBS_CALLS_MAX || foreign(nr))
-			return 0; /* a return from a signal handler, or no call at all */
-		flags = unannounced(slot, regs, nr, result, known);
+	if (slot->state != SLOT_IN_CALL) {
+		flags = unannounced(regs, slot, task, ctx[1]);
+		if (flags < 0)
+			return 0;
 	}
 	u32 nr = slot->nr;
-	struct obs_plan *plan = bpf_map_lookup_elem(&plans, &nr);
-	if (plan && !(plan->flags & OBS_WANTED)) {
-		slot->state = SLOT_IDLE;
-		return 0;
-	}
-	u64 now = bpf_ktime_get_ns();
-	struct scratch *s = begin();
-	if (!s) {
-		slot->state = SLOT_IDLE;
-		account_busy(c);
-		return 0;
-	}
-	struct obs_call *r = (void *)s->record;
-	fill_head(&r->head, OBS_CALL, slot->start_ns);
-	fill_call(r, slot);
-	r->duration_ns = now - slot->start_ns;
-	r->result = result;
-	s->result = result;
-	s->length = sizeof(*r);
-	if (plan && plan->steps_count)
-		take(plan, nr, tid, plan->flags & OBS_READ_EARLY && !(flags & (OBS_SECCOMP | OBS_START_UNKNOWN)) ? AFTER : BOTH);
 	slot->state = SLOT_IDLE;
-	account(c, finish_call(s, c, flags | slot->flags));
+	struct obs_plan *plan = bpf_map_lookup_elem(&plans, &nr);
+	if (plan && !(plan->flags & OBS_WANTED))
+		return 0;
+	struct obs_lane *lane = MINE(lanes);
+	struct work *work = MINE(works);
+	if (!lane || !work)
+		return 0;
+	enum begun begun = begin(lane, work, bound_of(plan));
+	if (begun != BEGUN) {
+		lost(lane, begun);
+		return 0;
+	}
+	struct obs_call *r = message(work);
+	if (!r)
+		return 0;
+	u64 now = bpf_ktime_get_ns(), took = now - slot->start_ns;
+	u32 args = args_of(plan);
+	fill_head(&r->head, slot, OBS_CALL, nr, now);
+	if (took > OBS_LONGEST)
+		took = OBS_LONGEST;
+	r->head.duration_low = took;
+	r->head.duration_high = took >> 32;
+	r->result = ctx[1];
+	load_args(work, regs);
+	fill_args(r, work->args, args);
+	work->result = ctx[1];
+	work->at += CALL_BYTES(args);
+	if (plan && plan->steps_count)
+		take(plan, nr, plan->flags & OBS_READ_EARLY && !(flags & (OBS_SECCOMP | OBS_START_UNKNOWN)) ? AFTER : BOTH);
+	finish(lane, work, r, flags | slot->flags);
 	return 0;
 }
-
-#include "lives.h"

@@ -7,7 +7,7 @@
 #ifndef OBSERVER_RECORD_H
 #define OBSERVER_RECORD_H
 
-#define OBS_ABI_VERSION 1
+#define OBS_ABI_VERSION 2
 
 #define OBS_CALLS_MAX 512       /* syscall numbers with a plan; larger ones are recorded without memory */
 #define OBS_STEPS_MAX 40        /* readings of memory in one plan */
@@ -16,6 +16,10 @@
 #define OBS_READ_MAX 0x1000     /* most that is taken from one place: PATH_MAX */
 #define OBS_PARTS_MAX 1024      /* strings of one vector */
 #define OBS_IOVECS_MAX 16       /* buffers of one vector whose bytes are taken */
+#define OBS_BLOCK 0x20000       /* a lane's messages lie in blocks of so many bytes, each message whole in one block */
+#define OBS_BLOCK_HEAD 8        /* a closed block begins with the number of bytes in use, then that of the block that follows */
+#define OBS_BLOCKS_MAX 1024     /* blocks of one CPU */
+#define OBS_LONGEST ((1ull << 48) - 1) /* no duration is told longer: 78 hours */
 
 enum obs_kind {
 	OBS_CALL = 1,   /* a call with its outcome */
@@ -24,6 +28,7 @@ enum obs_kind {
 	OBS_EXEC = 4,
 	OBS_EXIT = 5,
 	OBS_SIGNAL = 6,
+	OBS_PLACE = 7,  /* a thread's cgroup or user: before its first message, and when they changed */
 };
 
 enum obs_flag {
@@ -38,25 +43,23 @@ enum obs_flag {
 };
 
 struct obs_head {
+	__u16 words;         /* length of the message in units of 8 bytes, this head included */
 	__u8 kind;
-	__u8 blobs_low;  /* blobs that follow, low byte */
-	__u16 flags;
-	__u32 nr;        /* syscall number; OBS_SIGNAL: signal number */
+	__u8 args;           /* CALL, ENTRY: registers that follow */
+	__u32 nr;            /* syscall number; OBS_SIGNAL: signal number */
 	__u32 tid;
 	__u32 pid;
-	__u64 at_ns;     /* CLOCK_MONOTONIC: start of the call, or the moment */
-	__u64 cgroup;    /* id of the cgroup v2 directory */
-	__u32 uid;
-	__u32 gid;
+	__u64 at_ns;         /* CLOCK_MONOTONIC: when the message was made; of a call, its return */
+	__u32 duration_low;  /* CALL: entry to return, ns, lower 32 bits */
+	__u16 duration_high; /* and upper 16 */
+	__u16 flags;
 };
 
+/* Then `head.args` registers, then blobs up to the end of the message. */
 struct obs_call {
 	struct obs_head head;
-	__u64 duration_ns;
 	__s64 result;
 	__u64 args[6];
-	__u32 blobs;
-	__u32 cpu;
 };
 
 struct obs_blob {
@@ -68,15 +71,18 @@ struct obs_blob {
 
 struct obs_event {
 	struct obs_head head;
+	__u64 cgroup;      /* id of the cgroup v2 directory */
+	__u32 uid;
+	__u32 gid;
+	__u32 euid;
+	__u32 egid;
 	__u32 other_tid;   /* FORK: the child's thread; EXEC: the thread id before; SIGNAL: sender's pid */
 	__u32 other_pid;   /* FORK: the child's process; SIGNAL: sender's uid */
 	__s32 code;        /* EXIT: wait status; SIGNAL: si_code; FORK: the word behind `arg` */
-	__u32 ns_pid;      /* FORK, EXEC: id of the (child) process in its own pid namespace */
+	__u32 ns_pid;      /* FORK, EXEC, PLACE: id of the (child) process in its own pid namespace */
 	__u32 pid_ns;      /* inode number of that namespace */
-	__u32 euid;        /* EXEC: effective ids under the new program */
-	__u64 arg;         /* FORK: first argument of the call that made the child */
 	__u32 length;      /* EXEC: bytes of text that follow */
-	__u32 egid;
+	__u64 arg;         /* FORK: first argument of the call that made the child */
 };
 
 enum obs_shape {
@@ -125,21 +131,34 @@ enum obs_plan_flag {
 struct obs_plan {
 	__u32 flags;
 	__u32 steps_count;
+	__u32 args;  /* registers that mean something */
+	__u32 bound; /* no message of this call is longer */
 	struct obs_step steps[OBS_STEPS_MAX];
 };
 
-/* One per CPU; only that CPU writes. seen = sent + lost_ring + lost_busy. */
-struct obs_counters {
-	__u64 seen;       /* calls, signals and process events that were to be recorded */
+/*
+ * One per CPU: where that CPU's messages are, and what it counted. Only that CPU writes, but for `done` and `free`.
+ * seen = sent + lost_ring + lost_busy.
+ */
+struct obs_lane {
+	__u64 head;       /* upper half: blocks closed so far; lower half: bytes in use in the one being filled */
+	__u32 open;       /* a message is being written */
+	__u32 block;      /* the block being filled */
+	__u64 seen;       /* calls and events that were to be sent */
 	__u64 sent;
-	__u64 lost_ring;  /* the ring buffer was full */
-	__u64 lost_busy;  /* two records would have been built at once on one CPU */
-	__u64 untracked;  /* calls whose begin could not be noted: the table of threads was full */
+	__u64 lost_ring;  /* every block was full */
+	__u64 lost_busy;  /* two messages would have been built at once on one CPU */
+	__u64 untracked;  /* calls or processes that could not be noted: a table was full */
 	__u64 foreign;    /* calls of another ABI: 32-bit or x32 */
 	__u64 early_lost; /* OBS_ENTRY that did not fit; their calls came without that memory */
-	__u64 cut;        /* records with OBS_CUT */
-	__u64 unreadable; /* records with OBS_UNREADABLE */
+	__u64 cut;        /* messages with OBS_CUT */
+	__u64 unreadable; /* messages with OBS_UNREADABLE */
 	__u64 uring;      /* operations submitted through io_uring */
+	__u64 rung;       /* blocks closed when the recorder was last woken */
+	__u64 spare[3];   /* keeps what the recorder writes on cache lines of its own */
+	__u64 done;       /* blocks the recorder has done with */
+	__u64 spare_too[7];
+	__u8 free[OBS_BLOCKS_MAX]; /* 1: may be filled. The recorder sets it, the probe clears it */
 };
 
 struct obs_loss_key {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Maps, settings and counters of the probe, and the one way by which a record leaves it. */
+/* Maps, settings and counters of the probe. */
 #ifndef OBSERVER_STATE_H
 #define OBSERVER_STATE_H
 
@@ -11,41 +11,81 @@ const volatile u32 obs_mode = MODE_ALL;
 const volatile u32 obs_self = 0;         /* the recorder's own process: never watched */
 const volatile u32 obs_string_max = 4096;
 const volatile u32 obs_data_max = 32;
-const volatile u32 obs_namespaces = 0; /* whether any pid namespace is watched */
-const volatile u32 obs_wake_bytes = 512 * 1024;
+const volatile u32 obs_namespaces = 0;   /* whether any pid namespace is watched */
+const volatile u32 obs_blocks = 64;      /* blocks of each CPU, at least 2 */
+const volatile u32 obs_wake_blocks = 4;  /* wake the recorder when so many are full */
 
 /* What a thread is in the middle of. */
 #define SLOT_IDLE 0
 #define SLOT_IN_CALL 1
 #define SLOT_NEWBORN 2 /* its first return is that of the call that made it */
 #define SLOT_SKIPPED 3 /* in a call nobody chose, or of another ABI */
+#define OBS_SLOTS 65536
 struct slot {
+	u32 tid;      /* whose; 0 for nobody's */
+	u32 pid;
 	u64 start_ns;
-	u64 args[6];
+	u64 regs;     /* where the thread's registers are while it is in the call */
 	u32 nr;
 	u16 state;
 	u16 flags;
+	u64 css;      /* the kernel's own pointers, only ever compared: while they stay, so do cgroup and user */
+	u64 cred;
+	u64 cgroup;
+	u32 uid, gid, euid, egid;
+	u32 told;     /* the recorder knows the above */
+	u32 zero;
 };
 
-struct scratch {
-	u32 busy;
-	u32 length; /* bytes of the record so far */
-	u32 blobs;
+/* What is being put together on this CPU. */
+struct work {
+	u32 block; /* index in `blocks` */
+	u32 start; /* where the message begins in it */
+	u32 at;    /* where its next byte goes */
 	u32 flags;
 	u64 result;
+	u64 args[6];
+};
+
+/* The messages: `obs_blocks` for each CPU, read by the recorder where they are. */
+struct block {
 	union {
 		/* Named so that the object's type information has every structure that is sent. */
 		struct obs_call call;
 		struct obs_event event;
 		struct obs_blob blob;
-		u8 record[OBS_CONTENT_MAX + 2 * OBS_READ_MAX];
+		u8 bytes[OBS_BLOCK];
 	};
 };
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct block);
+} blocks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY); /* one element per CPU; the loader sets how many */
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct obs_lane);
+} lanes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY); /* likewise */
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct work);
+} works SEC(".maps");
+
+/* Carries no message: wakes the recorder. */
+struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 16 << 20);
-} ring SEC(".maps");
+	__uint(max_entries, 4096);
+} bell SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -53,13 +93,6 @@ struct {
 	__type(key, u32);
 	__type(value, struct obs_plan);
 } plans SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, u32);
-	__type(value, struct slot);
-} slots SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -84,20 +117,6 @@ struct {
 } namespaces SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY); /* one element per CPU; the loader sets how many */
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct scratch);
-} scratches SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct obs_counters);
-} counters SEC(".maps");
-
-struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__type(key, struct obs_loss_key);
@@ -110,11 +129,12 @@ struct {
 #define LOST_FOREIGN 4
 #define LOST_URING 5
 
-static __always_inline struct obs_counters *counting(void)
-{
-	u32 zero = 0;
-	return bpf_map_lookup_elem(&counters, &zero);
-}
+/* This CPU's element of an array with one for each. */
+#define MINE(map) \
+	({ \
+		u32 cpu_ = bpf_get_smp_processor_id(); \
+		bpf_map_lookup_elem(&(map), &cpu_); \
+	})
 
 /* Counts a loss where and whose it was; only this CPU writes this key. */
 __noinline int lose(u32 what)
@@ -136,87 +156,13 @@ __noinline int lose(u32 what)
 	return 0;
 }
 
-/* Takes this CPU's scratch memory, or counts what cannot be recorded. */
-static __always_inline struct scratch *begin(void)
+static __always_inline void untracked(void)
 {
-	u32 cpu = bpf_get_smp_processor_id();
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
+	struct obs_lane *lane = MINE(lanes);
 
-	if (s && !s->busy) {
-		s->busy = 1;
-		s->blobs = 0;
-		s->flags = 0;
-		return s;
-	}
-	return 0;
-}
-
-static __always_inline u64 wake(void)
-{
-	/* A wake-up per record costs more than all else together: one per half mebibyte; the recorder looks by itself too. */
-	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) >= obs_wake_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
-}
-
-/* Sends the first `size` bytes of the record. */
-static __always_inline bool send(struct scratch *s, u32 size)
-{
-	bool sent = false;
-
-	asm volatile("" : "+r"(size));
-	if (size <= sizeof(s->record))
-		sent = bpf_ringbuf_output(&ring, s->record, size, wake()) == 0;
-	s->busy = 0;
-	return sent;
-}
-
-static __always_inline void account(struct obs_counters *c, bool sent)
-{
-	c->seen++;
-	if (sent) {
-		c->sent++;
-	} else {
-		c->lost_ring++;
-		lose(LOST_RING);
-	}
-}
-
-static __always_inline void account_busy(struct obs_counters *c)
-{
-	c->seen++;
-	c->lost_busy++;
-	lose(LOST_BUSY);
-}
-
-/* Whether the current process is one to watch. */
-static __always_inline bool wanted(u32 pid)
-{
-	if (obs_self && pid == obs_self)
-		return false;
-	if (obs_mode & MODE_ALL)
-		return true;
-	if ((obs_mode & MODE_PIDS) && bpf_map_lookup_elem(&pids, &pid))
-		return true;
-	if (obs_mode & MODE_CGROUPS) {
-		u64 cgroup = bpf_get_current_cgroup_id();
-		return bpf_map_lookup_elem(&cgroups, &cgroup) != 0;
-	}
-	return false;
-}
-
-static __always_inline void fill_head(struct obs_head *h, u8 kind, u64 now)
-{
-	u64 who = bpf_get_current_pid_tgid(), ids = bpf_get_current_uid_gid();
-
-	h->kind = kind;
-	h->blobs_low = 0;
-	h->flags = 0;
-	h->nr = 0;
-	h->tid = (u32)who;
-	h->pid = who >> 32;
-	h->at_ns = now;
-	h->cgroup = bpf_get_current_cgroup_id();
-	h->uid = (u32)ids;
-	h->gid = ids >> 32;
+	if (lane)
+		lane->untracked++;
+	lose(LOST_UNTRACKED);
 }
 
 #endif

@@ -31,12 +31,11 @@ typedef _Bool bool;
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
-	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 enum { BPF_ANY = 0, BPF_NOEXIST = 1 };
-enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
-enum { BPF_RB_AVAIL_DATA = 0 };
+enum { BPF_F_NO_PREALLOC = 1, BPF_F_MMAPABLE = 1 << 10 };
+enum { BPF_RB_FORCE_WAKEUP = 2 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -51,6 +50,12 @@ struct pt_regs {
 #define OBS_ARG3(r) ((r)->r10)
 #define OBS_ARG4(r) ((r)->r8)
 #define OBS_ARG5(r) ((r)->r9)
+#define OBS_ARG0_READ(r) BPF_CORE_READ(r, di)
+#define OBS_ARG1_READ(r) BPF_CORE_READ(r, si)
+#define OBS_ARG2_READ(r) BPF_CORE_READ(r, dx)
+#define OBS_ARG3_READ(r) BPF_CORE_READ(r, r10)
+#define OBS_ARG4_READ(r) BPF_CORE_READ(r, r8)
+#define OBS_ARG5_READ(r) BPF_CORE_READ(r, r9)
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	u64 regs[31];
@@ -63,6 +68,12 @@ struct pt_regs {
 #define OBS_ARG3(r) ((r)->regs[3])
 #define OBS_ARG4(r) ((r)->regs[4])
 #define OBS_ARG5(r) ((r)->regs[5])
+#define OBS_ARG0_READ(r) BPF_CORE_READ(r, regs[0])
+#define OBS_ARG1_READ(r) BPF_CORE_READ(r, regs[1])
+#define OBS_ARG2_READ(r) BPF_CORE_READ(r, regs[2])
+#define OBS_ARG3_READ(r) BPF_CORE_READ(r, regs[3])
+#define OBS_ARG4_READ(r) BPF_CORE_READ(r, regs[4])
+#define OBS_ARG5_READ(r) BPF_CORE_READ(r, regs[5])
 #else
 #error "compile with -D__TARGET_ARCH_x86 or -D__TARGET_ARCH_arm64"
 #endif
@@ -112,9 +123,13 @@ typedef struct {
 } kgid_t;
 
 struct cred {
+	kuid_t uid;
+	kgid_t gid;
 	kuid_t euid;
 	kgid_t egid;
 };
+
+struct css_set;
 
 struct task_struct {
 	struct thread_info thread_info;
@@ -126,6 +141,7 @@ struct task_struct {
 	const struct cred *cred;
 	struct signal_struct *signal;
 	struct seccomp seccomp;
+	struct css_set *cgroups;
 };
 
 struct linux_binprm {
@@ -150,6 +166,10 @@ struct cgroup_subsys_state {
 struct cgroup {
 	struct cgroup_subsys_state self;
 	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp;
 };
 
 #pragma clang attribute pop

@@ -2,13 +2,25 @@
 //! What the probe in the kernel sends and takes, byte for byte. Source: docs/spec/bpf-abi.md, bpf/record.h.
 
 /// Version of the ABI; the object and this file change together.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Syscall numbers with a plan.
 pub const CALLS_MAX: usize = 512;
 /// Readings of memory in one plan.
 pub const STEPS_MAX: usize = 40;
 /// Values one condition compares with.
 pub const VALUES_MAX: usize = 16;
+/// Bytes of a block of messages.
+pub const BLOCK: usize = 0x20000;
+/// Blocks of one CPU, at most.
+pub const BLOCKS_MAX: usize = 1024;
+/// Where its first message begins.
+pub const BLOCK_HEAD: usize = 8;
+/// Longest part of a message before text and blobs, and the least a call's bound may be.
+pub const FIXED: usize = 128;
+/// Most that is taken from one place.
+pub const READ_MAX: usize = 0x1000;
+/// No further memory is taken once a message is this long.
+pub const CONTENT_MAX: usize = 0x10000;
 
 /// Kinds of message.
 pub mod kind {
@@ -24,6 +36,8 @@ pub mod kind {
     pub const EXIT: u8 = 5;
     /// A signal was delivered.
     pub const SIGNAL: u8 = 6;
+    /// A thread's cgroup or user, new or changed.
+    pub const PLACE: u8 = 7;
 }
 
 /// Bits of [`Head::flags`] beyond those of `observer_model::flags`.
@@ -44,44 +58,38 @@ pub mod flag {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Head {
+    /// Length of the message in units of 8 bytes, this head included.
+    pub words: u16,
     /// One of [`kind`].
     pub kind: u8,
-    /// Low byte of the number of blobs.
-    pub blobs_low: u8,
-    /// Bits of [`flag`].
-    pub flags: u16,
+    /// CALL, ENTRY: registers that follow.
+    pub args: u8,
     /// Syscall or signal number.
     pub nr: u32,
     /// Thread id.
     pub tid: u32,
     /// Process id.
     pub pid: u32,
-    /// CLOCK_MONOTONIC, ns.
+    /// CLOCK_MONOTONIC when the message was made, ns; of a call, its return.
     pub at_ns: u64,
-    /// Id of the cgroup v2 directory.
-    pub cgroup: u64,
-    /// Real user id.
-    pub uid: u32,
-    /// Real group id.
-    pub gid: u32,
+    /// CALL: entry to return, ns, lower bits.
+    pub duration_low: u32,
+    /// And upper bits.
+    pub duration_high: u16,
+    /// Bits of [`flag`].
+    pub flags: u16,
 }
 
-/// A call with its outcome; blobs follow.
+/// A call with its outcome, at most; `args` of the registers are there, then blobs to the end of the message.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Call {
     /// Whose and when.
     pub head: Head,
-    /// Entry to exit, ns.
-    pub duration_ns: u64,
     /// The kernel's return value.
     pub result: i64,
-    /// Argument registers.
+    /// Argument registers; those that mean nothing are 0 here and not in the message.
     pub args: [u64; 6],
-    /// Blobs that follow.
-    pub blobs: u32,
-    /// CPU on which it returned.
-    pub cpu: u32,
 }
 
 /// Memory of one argument; bytes follow, padded to a multiple of 8.
@@ -104,24 +112,30 @@ pub struct BlobHead {
 pub struct Event {
     /// Whose and when.
     pub head: Head,
+    /// Id of the cgroup v2 directory.
+    pub cgroup: u64,
+    /// Real user id; of FORK, the child's.
+    pub uid: u32,
+    /// Real group id.
+    pub gid: u32,
+    /// Effective user id.
+    pub euid: u32,
+    /// Effective group id.
+    pub egid: u32,
     /// FORK: child's thread; EXEC: thread id before; SIGNAL: sender's pid.
     pub other_tid: u32,
     /// FORK: child's process; SIGNAL: sender's uid.
     pub other_pid: u32,
     /// EXIT: wait status; SIGNAL: si_code; FORK: the word behind `arg`.
     pub code: i32,
-    /// Id in its own pid namespace.
+    /// FORK, EXEC, PLACE: id in its own pid namespace.
     pub ns_pid: u32,
     /// Inode number of that namespace.
     pub pid_ns: u32,
-    /// EXEC: effective user id under the new program.
-    pub euid: u32,
+    /// EXEC: bytes of text that follow.
+    pub length: u32,
     /// FORK: first argument of the call that made the child.
     pub arg: u64,
-    /// Bytes of text that follow.
-    pub length: u32,
-    /// EXEC: effective group id.
-    pub egid: u32,
 }
 
 /// One reading of memory. Source: `observer_model::Fetch`.
@@ -162,34 +176,62 @@ pub struct Plan {
     pub flags: u32,
     /// Steps in use.
     pub steps_count: u32,
+    /// Registers that mean something.
+    pub args: u32,
+    /// No message of this call is longer, bytes.
+    pub bound: u32,
     /// The readings.
     pub steps: [Step; STEPS_MAX],
 }
 
-/// What one CPU counted; `seen = sent + lost_ring + lost_busy`.
+/// Where one CPU's messages are, and what it counted; `seen = sent + lost_ring + lost_busy`.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Counters {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Lane {
+    /// Upper half: blocks closed so far; lower half: bytes in use in the one being filled.
+    #[serde(skip)]
+    pub head: u64,
+    /// A message is being written.
+    #[serde(skip)]
+    pub open: u32,
+    /// The block being filled.
+    #[serde(skip)]
+    pub block: u32,
     /// Messages that were to be sent (ENTRY apart).
     pub seen: u64,
     /// Sent.
     pub sent: u64,
-    /// The ring buffer was full.
+    /// Every block was full.
     pub lost_ring: u64,
     /// Two messages at once on one CPU.
     pub lost_busy: u64,
-    /// The table of threads was full.
+    /// Processes or threads that did not fit into a table.
     pub untracked: u64,
     /// Calls of another ABI.
     pub foreign: u64,
     /// ENTRY messages that did not fit.
     pub early_lost: u64,
-    /// Records with memory kept only in part.
+    /// Messages with memory kept only in part.
     pub cut: u64,
-    /// Records with memory that could not be read.
+    /// Messages with memory that could not be read.
     pub unreadable: u64,
     /// Operations submitted through io_uring.
     pub uring: u64,
+    /// Blocks closed when the recorder was last woken.
+    #[serde(skip)]
+    pub rung: u64,
+    /// 0.
+    #[serde(skip)]
+    pub spare: [u64; 3],
+    /// Blocks the recorder has done with.
+    #[serde(skip)]
+    pub done: u64,
+    /// 0.
+    #[serde(skip)]
+    pub spare_too: [u64; 7],
+    /// 1 for each block that may be filled.
+    #[serde(skip)]
+    pub free: [u8; BLOCKS_MAX],
 }
 
 /// Whose loss, where, of which kind.
@@ -218,17 +260,17 @@ pub struct Loss {
 
 impl Default for Plan {
     fn default() -> Self {
-        Plan { flags: 0, steps_count: 0, steps: [Step::default(); STEPS_MAX] }
+        Plan { flags: 0, steps_count: 0, args: 6, bound: FIXED as u32, steps: [Step::default(); STEPS_MAX] }
     }
 }
 
-const _: () = assert!(size_of::<Head>() == 40);
-const _: () = assert!(size_of::<Call>() == 112);
+const _: () = assert!(size_of::<Head>() == 32);
+const _: () = assert!(size_of::<Call>() == 88);
 const _: () = assert!(size_of::<BlobHead>() == 8);
-const _: () = assert!(size_of::<Event>() == 80);
+const _: () = assert!(size_of::<Event>() == 88);
 const _: () = assert!(size_of::<Step>() == 152);
-const _: () = assert!(size_of::<Plan>() == 8 + STEPS_MAX * 152);
-const _: () = assert!(size_of::<Counters>() == 80);
+const _: () = assert!(size_of::<Plan>() == 16 + STEPS_MAX * 152);
+const _: () = assert!(size_of::<Lane>() == 192 + BLOCKS_MAX);
 const _: () = assert!(size_of::<LossKey>() == 16);
 const _: () = assert!(size_of::<Loss>() == 24);
 
@@ -238,7 +280,7 @@ macro_rules! plain {
         unsafe impl aya::Pod for $name {}
     )* };
 }
-plain!(Plan, Counters, LossKey, Loss);
+plain!(Plan, LossKey, Loss);
 
 /// One message as it lies in the ring buffer.
 #[derive(Debug)]
@@ -249,39 +291,25 @@ pub enum Message<'a> {
     Event(Event, &'a [u8]),
 }
 
-/// Iterates over the blobs of a message.
-#[derive(Clone, Debug)]
+/// Iterates over the blobs of a message: all that is left of it.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Blobs<'a> {
-    rest: &'a [u8],
-    left: u32,
+    /// The bytes, heads and padding included.
+    pub bytes: &'a [u8],
 }
 
 impl<'a> Iterator for Blobs<'a> {
-    type Item = (BlobHead, &'a [u8]);
+    type Item = (u8, u16, &'a [u8]);
 
+    /// What, part and bytes of the next one; a malformed one is the end.
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left == 0 {
-            return None;
-        }
-        self.left -= 1;
-        let head = BlobHead { what: byte(self.rest, 0)?, zero: 0, part: u16_at(self.rest, 2)?, length: u32_at(self.rest, 4)? };
-        let length = head.length as usize;
-        let bytes = self.rest.get(8..8usize.checked_add(length)?)?;
-        self.rest = self.rest.get(8 + length.next_multiple_of(8)..).unwrap_or_default();
-        Some((head, bytes))
+        let (head, rest) = self.bytes.split_first_chunk::<8>()?;
+        let word = u64::from_le_bytes(*head);
+        let length = (word >> 32) as usize;
+        let bytes = rest.get(..length)?;
+        self.bytes = rest.get(length.next_multiple_of(8)..).unwrap_or_default();
+        Some((word as u8, (word >> 16) as u16, bytes))
     }
-}
-
-fn byte(bytes: &[u8], at: usize) -> Option<u8> {
-    bytes.get(at).copied()
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(*bytes.get(at..at + 2)?.first_chunk()?))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(*bytes.get(at..at + 4)?.first_chunk()?))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
@@ -289,18 +317,37 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 fn head(b: &[u8]) -> Option<Head> {
+    let (first, _) = b.split_first_chunk::<32>()?;
+    let word = |at: usize| u64_at(first, at).unwrap_or(0);
+    let (what, who, took) = (word(0), word(8), word(24));
     Some(Head {
-        kind: byte(b, 0)?,
-        blobs_low: byte(b, 1)?,
-        flags: u16_at(b, 2)?,
-        nr: u32_at(b, 4)?,
-        tid: u32_at(b, 8)?,
-        pid: u32_at(b, 12)?,
-        at_ns: u64_at(b, 16)?,
-        cgroup: u64_at(b, 24)?,
-        uid: u32_at(b, 32)?,
-        gid: u32_at(b, 36)?,
+        words: what as u16,
+        kind: (what >> 16) as u8,
+        args: (what >> 24) as u8,
+        nr: (what >> 32) as u32,
+        tid: who as u32,
+        pid: (who >> 32) as u32,
+        at_ns: word(16),
+        duration_low: took as u32,
+        duration_high: (took >> 32) as u16,
+        flags: (took >> 48) as u16,
     })
+}
+
+impl Head {
+    /// Entry to return of a call, ns.
+    #[must_use]
+    pub fn duration_ns(&self) -> u64 {
+        u64::from(self.duration_high) << 32 | u64::from(self.duration_low)
+    }
+}
+
+/// When a message was made, and how many bytes it has; None for less than a head, or a length that cannot be.
+#[must_use]
+pub fn moment(b: &[u8]) -> Option<(u64, usize)> {
+    let words = u16::from_le_bytes(*b.first_chunk::<2>()?);
+    let length = usize::from(words) * 8;
+    (length >= size_of::<Head>() && length <= b.len()).then_some((u64_at(b, 16)?, length))
 }
 
 /// Reads one message; None when it is none of this ABI.
@@ -309,28 +356,33 @@ pub fn parse(b: &[u8]) -> Option<Message<'_>> {
     let head = head(b)?;
     match head.kind {
         kind::CALL | kind::ENTRY => {
-            let mut args = [0; 6];
-            for (i, arg) in args.iter_mut().enumerate() {
-                *arg = u64_at(b, 56 + 8 * i)?;
+            let mut call = Call { head, result: u64_at(b, 32)?.cast_signed(), args: [0; 6] };
+            let count = usize::from(head.args);
+            let (registers, rest) = b.get(40..)?.split_at_checked(8 * count)?;
+            for (into, from) in call.args.get_mut(..count)?.iter_mut().zip(registers.as_chunks::<8>().0) {
+                *into = u64::from_le_bytes(*from);
             }
-            let (duration_ns, result) = (u64_at(b, 40)?, u64_at(b, 48)?.cast_signed());
-            let call = Call { head, duration_ns, result, args, blobs: u32_at(b, 104)?, cpu: u32_at(b, 108)? };
-            Some(Message::Call(call, Blobs { rest: b.get(112..)?, left: call.blobs }))
+            Some(Message::Call(call, Blobs { bytes: rest }))
         }
-        kind::FORK..=kind::SIGNAL => {
+        kind::FORK..=kind::PLACE => {
+            let low = |at: usize| Some(u64_at(b, at)? as u32);
+            let high = |at: usize| Some((u64_at(b, at)? >> 32) as u32);
             let event = Event {
                 head,
-                other_tid: u32_at(b, 40)?,
-                other_pid: u32_at(b, 44)?,
-                code: u32_at(b, 48)?.cast_signed(),
-                ns_pid: u32_at(b, 52)?,
-                pid_ns: u32_at(b, 56)?,
-                euid: u32_at(b, 60)?,
-                arg: u64_at(b, 64)?,
-                length: u32_at(b, 72)?,
-                egid: u32_at(b, 76)?,
+                cgroup: u64_at(b, 32)?,
+                uid: low(40)?,
+                gid: high(40)?,
+                euid: low(48)?,
+                egid: high(48)?,
+                other_tid: low(56)?,
+                other_pid: high(56)?,
+                code: low(64)?.cast_signed(),
+                ns_pid: high(64)?,
+                pid_ns: low(72)?,
+                length: high(72)?,
+                arg: u64_at(b, 80)?,
             };
-            let text = b.get(80..)?;
+            let text = b.get(88..)?;
             Some(Message::Event(event, text.get(..event.length as usize).unwrap_or(text)))
         }
         _ => None,

@@ -37,7 +37,7 @@ pub struct Config {
     /// Bytes kept of each string; at most 4096.
     #[serde(default = "default_string")]
     pub string_bytes: u32,
-    /// Size of the kernel's ring buffer; a power of two and at least a page.
+    /// Size of the kernel's buffer for all CPUs; a power of two and at least a page. Each CPU gets two blocks of 128 KiB at least.
     #[serde(default = "default_ring")]
     pub ring_bytes: u32,
     /// Keep the past in memory, and seal it when a trigger fires.
@@ -92,8 +92,10 @@ fn default_string() -> u32 {
 }
 
 /// Holds 0.2 s of a million calls per second.
+pub const RING_BYTES: u32 = 16 << 20;
+
 fn default_ring() -> u32 {
-    16 << 20
+    RING_BYTES
 }
 
 impl Config {

@@ -6,14 +6,20 @@ use crate::abi::{flag, kind, Blobs, Call, Event, Message};
 use crate::lives::{Lives, Program};
 use crate::plan::ARCH;
 use observer_evidence::Severity;
-use observer_model::{flags, Blob, Record, SignalRecord, SyscallRecord, When};
+use observer_model::{flags, SignalRecord, SyscallRecord};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::iter::Chain;
+
+/// The memory of one call: what was read before it ran, then what was read when it returned.
+pub type Parts<'a> = Chain<Blobs<'a>, Blobs<'a>>;
 
 /// Where records and lines go.
 pub trait Sink {
-    /// One call or signal.
-    fn record(&mut self, record: Record);
+    /// One call, its memory apart.
+    fn call(&mut self, call: &SyscallRecord, parts: Parts<'_>);
+    /// One signal.
+    fn signal(&mut self, signal: SignalRecord);
     /// One line of low volume, about `at_ns`.
     fn line(&mut self, at_ns: u64, line: Value, severity: Severity);
 }
@@ -33,8 +39,8 @@ pub struct Received {
 
 /// Turns messages into records.
 pub struct Feed {
-    /// Memory read before a call, by thread.
-    early: HashMap<u32, Vec<Blob>>,
+    /// Memory read before a call, by thread, as it came.
+    early: HashMap<u32, Vec<u8>>,
     /// Who lives.
     pub lives: Lives,
     /// What arrived.
@@ -44,18 +50,6 @@ pub struct Feed {
     execve: u32,
     chdir: u32,
     fchdir: u32,
-}
-
-fn blobs(from: Blobs<'_>, into: &mut Vec<Blob>) {
-    for (head, bytes) in from {
-        into.push(Blob {
-            arg: head.what & 7,
-            when: if head.what & 8 == 0 { When::Entry } else { When::Exit },
-            part: head.part,
-            truncated: head.what & 16 != 0,
-            bytes: bytes.to_vec(),
-        });
-    }
 }
 
 impl Feed {
@@ -79,22 +73,19 @@ impl Feed {
         }
     }
 
-    fn call(&mut self, call: &Call, parts: Blobs<'_>, sink: &mut impl Sink) {
+    fn call(&mut self, call: &Call, late: Blobs<'_>, sink: &mut impl Sink) {
         let head = &call.head;
         if head.kind == kind::CALL {
             self.received.messages += 1;
         }
-        if self.quiet == Some(head.pid) {
+        if self.quiet.is_some_and(|pid| pid == head.pid) {
             if head.nr != self.execve {
                 return;
             }
             self.quiet = None;
         }
-        self.lives.seen(head, sink);
         if head.kind == kind::ENTRY {
-            let mut early = Vec::with_capacity(call.blobs as usize);
-            blobs(parts, &mut early);
-            self.early.insert(head.tid, early);
+            self.early.insert(head.tid, late.bytes.to_vec());
             return;
         }
         let mut kept = Vec::new();
@@ -104,14 +95,13 @@ impl Feed {
                 None => self.received.without_entry += 1,
             }
         }
-        kept.reserve(call.blobs as usize);
-        blobs(parts, &mut kept);
+        let parts = Blobs { bytes: &kept }.chain(late);
         self.received.calls += 1;
         if call.result == 0 && (head.nr == self.chdir || head.nr == self.fchdir) {
-            let path = kept.first().filter(|_| head.nr == self.chdir).map(|b| b.bytes.as_slice());
+            let path = parts.clone().next().filter(|_| head.nr == self.chdir).map(|(_, _, bytes)| bytes);
             self.lives.moved(head.pid, path);
         }
-        sink.record(Record::Call(record(call, kept)));
+        sink.call(&record(call), parts);
     }
 
     fn event(&mut self, event: &Event, text: &[u8], sink: &mut impl Sink) {
@@ -125,28 +115,29 @@ impl Feed {
                         self.early.insert(head.tid, early);
                     }
                 }
-                let argv = self.early.get(&head.tid).map(|parts| argv(parts)).unwrap_or_default();
+                let argv = self.early.get(&head.tid).map(|parts| argv(Blobs { bytes: parts })).unwrap_or_default();
                 self.lives.executed(event, &Program { filename: text, argv }, sink);
             }
             kind::EXIT => {
                 self.early.remove(&head.tid);
                 self.lives.ended(event, sink);
             }
+            kind::PLACE => self.lives.placed(event, sink),
             _ => {
-                self.lives.seen(head, sink);
-                sink.record(Record::Signal(signal(event)));
+                self.lives.seen(event, sink);
+                sink.signal(signal(event));
             }
         }
     }
 }
 
 /// The strings of a vector argument, in order.
-fn argv(parts: &[Blob]) -> Vec<Vec<u8>> {
-    let vector = parts.iter().find(|b| b.part == 1).map(|b| b.arg);
-    parts.iter().filter(|b| b.part > 0 && Some(b.arg) == vector).map(|b| b.bytes.clone()).collect()
+fn argv(parts: Blobs<'_>) -> Vec<Vec<u8>> {
+    let vector = parts.clone().find(|(_, part, _)| *part == 1).map(|(what, ..)| what & 7);
+    parts.filter(|(what, part, _)| *part > 0 && Some(what & 7) == vector).map(|(.., bytes)| bytes.to_vec()).collect()
 }
 
-fn record(call: &Call, blobs: Vec<Blob>) -> SyscallRecord {
+fn record(call: &Call) -> SyscallRecord {
     let head = &call.head;
     let mut bits = u32::from(head.flags & flag::OF_RECORD);
     if (-516..=-512).contains(&call.result) {
@@ -157,11 +148,11 @@ fn record(call: &Call, blobs: Vec<Blob>) -> SyscallRecord {
         pid: head.pid,
         nr: head.nr,
         flags: bits,
-        start_ns: head.at_ns,
-        duration_ns: call.duration_ns,
+        start_ns: head.at_ns.saturating_sub(head.duration_ns()),
+        duration_ns: head.duration_ns(),
         result: if bits & flags::NO_RESULT == 0 { call.result } else { 0 },
         args: call.args,
-        blobs,
+        blobs: Vec::new(),
     }
 }
 

@@ -2,24 +2,19 @@
 //! Loads the probe, attaches it, and owns its maps. Everything it makes in the kernel hangs on this process's descriptors, so it
 //! is gone when the process is, however that ends.
 
-use crate::abi::{Counters, Loss, LossKey, Plan};
+use crate::abi::{Lane, Loss, LossKey, Plan, BLOCK, BLOCKS_MAX};
 use crate::config::Config;
 use crate::error::ProbeError;
-use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
+use crate::lanes::Lanes;
+use aya::maps::{Array, HashMap, Map, MapData, RingBuf};
 use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 #[cfg(target_arch = "x86_64")]
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../object/x86_64.bpf.o");
 #[cfg(target_arch = "aarch64")]
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../object/aarch64.bpf.o");
-
-/// The compiled probe, as embedded.
-#[must_use]
-pub fn object() -> &'static [u8] {
-    OBJECT
-}
 
 const MODE_ALL: u32 = 1;
 const MODE_PIDS: u32 = 2;
@@ -41,7 +36,8 @@ const URING: [&str; 2] = ["io_uring_submit_req", "io_uring_submit_sqe"];
 /// The loaded probe.
 pub struct Kernel {
     ebpf: Ebpf,
-    ring: RingBuf<MapData>,
+    bell: RingBuf<MapData>,
+    lanes: Lanes,
     /// The kernel tells us of submissions to io_uring.
     pub sees_uring: bool,
 }
@@ -117,23 +113,28 @@ impl Kernel {
         let by_pid = !config.pids.is_empty() || !config.namespaces.is_empty() || config.command.is_some();
         let modes = [(config.all, MODE_ALL), (by_pid, MODE_PIDS), (!config.cgroups.is_empty(), MODE_CGROUPS)];
         let mode: u32 = modes.iter().filter(|(on, _)| *on).map(|(_, bit)| bit).sum();
-        let (own, cpus, wake) = (std::process::id(), cpus()?, (config.ring_bytes / 4).min(512 * 1024));
+        let cpus = cpus()?;
+        let blocks = blocks_each(config.ring_bytes, cpus);
+        let namespaces = u32::from(!config.namespaces.is_empty());
+        let (own, wake) = (std::process::id(), (blocks / 4).clamp(1, WAKE_BYTES / BLOCK as u32));
         let mut loader = EbpfLoader::new();
         loader.btf(Some(&btf));
         loader.override_global("obs_mode", &mode, true);
-        let namespaces = u32::from(!config.namespaces.is_empty());
         loader.override_global("obs_namespaces", &namespaces, true);
         loader.override_global("obs_self", &own, true);
         loader.override_global("obs_string_max", &config.string_bytes, true);
         loader.override_global("obs_data_max", &config.data_bytes, true);
-        loader.override_global("obs_wake_bytes", &wake, true);
-        loader.map_max_entries("ring", config.ring_bytes);
-        loader.map_max_entries("scratches", cpus);
+        loader.override_global("obs_blocks", &blocks, true);
+        loader.override_global("obs_wake_blocks", &wake, true);
+        loader.map_max_entries("blocks", cpus * blocks);
+        loader.map_max_entries("lanes", cpus);
+        loader.map_max_entries("works", cpus);
         let mut ebpf = loader.load(OBJECT).map_err(|e: EbpfError| load_error(&e))?;
         fill_plans(&mut ebpf, plans)?;
-        let ring = ebpf.take_map("ring").ok_or_else(|| ProbeError::Load("the object has no ring buffer".to_owned()))?;
-        let ring = RingBuf::try_from(ring).map_err(|e| load_error(&e))?;
-        let mut kernel = Kernel { ebpf, ring, sees_uring: false };
+        let bell = ebpf.take_map("bell").ok_or_else(|| missing("bell"))?;
+        let bell = RingBuf::try_from(bell).map_err(|e| load_error(&e))?;
+        let lanes = Lanes::map(map_fd(&ebpf, "lanes")?, map_fd(&ebpf, "blocks")?, cpus, blocks)?;
+        let mut kernel = Kernel { ebpf, bell, lanes, sees_uring: false };
         for (program, tracepoint) in PROGRAMS {
             kernel.verify(program, tracepoint, &btf).map_err(|e| load_error(&e))?;
         }
@@ -206,10 +207,9 @@ impl Kernel {
     }
 
     /// What each CPU has counted so far.
-    pub fn counters(&mut self) -> Result<Vec<Counters>, ProbeError> {
-        let map = self.ebpf.map_mut("counters").ok_or_else(|| ProbeError::Load("the object has no counters".to_owned()))?;
-        let map: PerCpuArray<_, Counters> = PerCpuArray::try_from(map).map_err(|e| load_error(&e))?;
-        Ok(map.get(&0, 0).map_err(|e| load_error(&e))?.iter().copied().collect())
+    #[must_use]
+    pub fn counters(&self) -> Vec<Lane> {
+        self.lanes.counters()
     }
 
     /// Losses so far, by cgroup, CPU and kind.
@@ -219,19 +219,37 @@ impl Kernel {
     }
 
     /// Descriptor that becomes readable when much is waiting.
-    pub fn ring_fd(&self) -> RawFd {
-        self.ring.as_raw_fd()
+    pub fn bell_fd(&self) -> RawFd {
+        self.bell.as_raw_fd()
     }
 
-    /// Hands each waiting message to `take`, at most `limit`; returns how many.
-    pub fn drain(&mut self, limit: usize, mut take: impl FnMut(&[u8])) -> usize {
-        let mut count = 0;
-        while count < limit {
-            let Some(item) = self.ring.next() else { break };
-            take(&item);
-            count += 1;
-        }
-        count
+    /// Hands each waiting message to `take`, at most about `limit`; returns how many.
+    pub fn drain(&mut self, limit: usize, detached: bool, take: impl FnMut(&[u8])) -> usize {
+        while self.bell.next().is_some() {}
+        self.lanes.drain(limit, detached, take)
+    }
+}
+
+/// Wakes the recorder when so much is waiting, at most.
+const WAKE_BYTES: u32 = 512 * 1024;
+/// A buffer of the size that is not asked for has so much for each CPU at least.
+const LEAST_EACH: u64 = 1 << 20;
+
+/// Blocks for each CPU out of `bytes` in all: at least two.
+fn blocks_each(bytes: u32, cpus: u32) -> u32 {
+    let least = if bytes == crate::config::RING_BYTES { LEAST_EACH } else { 0 };
+    let each = (u64::from(bytes) / u64::from(cpus.max(1))).max(least) / BLOCK as u64;
+    each.clamp(2, BLOCKS_MAX as u64) as u32
+}
+
+fn missing(map: &str) -> ProbeError {
+    ProbeError::Load(format!("the object has no map {map}"))
+}
+
+fn map_fd<'a>(ebpf: &'a Ebpf, name: &str) -> Result<BorrowedFd<'a>, ProbeError> {
+    match ebpf.map(name) {
+        Some(Map::Array(map)) => Ok(map.fd().as_fd()),
+        _ => Err(missing(name)),
     }
 }
 

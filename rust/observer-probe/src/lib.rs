@@ -9,6 +9,7 @@ pub mod config;
 pub mod error;
 pub mod feed;
 pub mod kernel;
+pub mod lanes;
 pub mod lives;
 pub mod losses;
 pub mod output;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Who lives: the process lines of a recording, made from the probe's events and, for what already ran, from /proc.
 
-use crate::abi::{flag, Event, Head};
+use crate::abi::{flag, Event};
 use crate::feed::Sink;
 use crate::plan::ARCH;
 use crate::stock;
@@ -65,6 +65,10 @@ fn line(what: &str, pid: u32, tid: u32, at_ns: u64) -> Map<String, Value> {
     out.insert("tid".into(), json!(tid));
     out.insert("at_ns".into(), json!(at_ns));
     out
+}
+
+fn ids(event: &Event) -> [(&'static str, u32); 4] {
+    [("uid", event.uid), ("euid", event.euid), ("gid", event.gid), ("egid", event.egid)]
 }
 
 impl Lives {
@@ -132,35 +136,53 @@ impl Lives {
         self.processes.insert(pid, Life { cgroup, parent, cwd, facts: facts.clone() });
     }
 
-    /// Every message: a process not yet known, or in another cgroup than before, gets a line.
-    pub fn seen(&mut self, head: &Head, sink: &mut impl Sink) {
+    /// Every event: a process not yet known, or in another cgroup than before, gets a line.
+    pub fn seen(&mut self, event: &Event, sink: &mut impl Sink) {
+        let head = &event.head;
         match self.processes.get_mut(&head.pid) {
-            Some(life) if life.cgroup == head.cgroup => return,
+            Some(life) if life.cgroup == event.cgroup => return,
             Some(life) if life.cgroup == 0 => {
-                life.cgroup = head.cgroup;
+                life.cgroup = event.cgroup;
                 return;
             }
-            Some(life) => life.cgroup = head.cgroup,
+            Some(life) => life.cgroup = event.cgroup,
             None => {
                 self.existing(head.pid, head.at_ns, true, sink);
                 if let Some(life) = self.processes.get_mut(&head.pid) {
-                    life.cgroup = head.cgroup;
+                    life.cgroup = event.cgroup;
                 }
                 return;
             }
         }
         if let Some(path) = stock::cgroup_path(head.pid) {
-            self.cgroups.insert(head.cgroup, path);
+            self.cgroups.insert(event.cgroup, path);
         }
         let mut out = line("cgroup", head.pid, head.tid, head.at_ns);
-        self.place(&mut out, head.cgroup);
+        self.place(&mut out, event.cgroup);
+        sink.line(head.at_ns, Value::Object(out), Severity::Info);
+    }
+
+    /// A thread's cgroup or user is new or another: threads of one process tell the same, which is said once.
+    pub fn placed(&mut self, event: &Event, sink: &mut impl Sink) {
+        let head = &event.head;
+        self.seen(event, sink);
+        let ids = ids(event);
+        let Some(life) = self.processes.get_mut(&head.pid) else { return };
+        if ids.iter().all(|(key, id)| life.facts.get(*key).is_none_or(|known| *known == json!(id))) {
+            return;
+        }
+        let mut out = line("ids", head.pid, head.tid, head.at_ns);
+        for (key, id) in ids {
+            life.facts.insert(key.into(), json!(id));
+            out.insert(key.into(), json!(id));
+        }
         sink.line(head.at_ns, Value::Object(out), Severity::Info);
     }
 
     /// A process or thread was made.
     pub fn forked(&mut self, event: &Event, sink: &mut impl Sink) {
         let (head, child) = (&event.head, event.other_pid);
-        self.seen(head, sink);
+        self.seen(event, sink);
         let name = observer_model::lookup(ARCH, head.nr).map_or("", |call| call.name);
         let how = if ["clone", "clone3", "fork", "vfork"].contains(&name) { name } else { "fork" };
         let clone_flags = match how {
@@ -178,11 +200,10 @@ impl Lives {
         let parent = self.processes.get(&head.pid).map_or(0, |life| life.parent);
         let parent = if clone_flags & CLONE_PARENT == 0 { head.pid } else { parent };
         out.insert("ppid".into(), json!(parent));
-        out.insert("uid".into(), json!(head.uid));
-        out.insert("gid".into(), json!(head.gid));
+        out.extend(ids(event).into_iter().map(|(key, id)| (key.to_owned(), json!(id))));
         self.own_id(&mut out, event);
-        self.place(&mut out, head.cgroup);
-        self.keep(child, head.cgroup, &out);
+        self.place(&mut out, event.cgroup);
+        self.keep(child, event.cgroup, &out);
         sink.line(head.at_ns, Value::Object(out), Severity::Info);
     }
 
@@ -197,7 +218,7 @@ impl Lives {
     /// A process became another program.
     pub fn executed(&mut self, event: &Event, program: &Program<'_>, sink: &mut impl Sink) {
         let head = &event.head;
-        self.seen(head, sink);
+        self.seen(event, sink);
         let mut out = line("exec", head.pid, head.tid, head.at_ns);
         let parent = self.processes.get(&head.pid).map_or(0, |life| life.parent);
         out.insert("ppid".into(), json!(parent));
@@ -207,15 +228,13 @@ impl Lives {
         out.insert("argv".into(), if argv.is_empty() { now.get("argv").cloned().unwrap_or(json!([])) } else { json!(argv) });
         let cwd = self.processes.get(&head.pid).and_then(|life| life.cwd.clone());
         out.insert("cwd".into(), now.get("cwd").cloned().unwrap_or_else(|| json!(cwd)));
-        for (key, id) in [("uid", head.uid), ("euid", event.euid), ("gid", head.gid), ("egid", event.egid)] {
-            out.insert(key.into(), json!(id));
-        }
+        out.extend(ids(event).into_iter().map(|(key, id)| (key.to_owned(), json!(id))));
         self.own_id(&mut out, event);
-        self.place(&mut out, head.cgroup);
+        self.place(&mut out, event.cgroup);
         if event.other_tid != head.tid {
             out.insert("from_tid".into(), json!(event.other_tid));
         }
-        self.keep(head.pid, head.cgroup, &out);
+        self.keep(head.pid, event.cgroup, &out);
         sink.line(head.at_ns, Value::Object(out), Severity::Info);
     }
 

@@ -2,13 +2,13 @@
 //! What was not recorded: read from the probe's counters, sealed as `loss` lines as soon as it is seen, and summed at the end so
 //! that received + lost = the kernel's own count can be checked by anyone.
 
-use crate::abi::{Counters, Loss, LossKey};
+use crate::abi::{Lane, Loss, LossKey};
 use serde_json::{json, Value};
 use std::collections::HashMap;
 
 /// Name and reason of each kind of loss. Source: docs/spec/bpf-abi.md §5.
 const KINDS: [(&str, &str); 5] = [
-    ("records", "the kernel's ring buffer was full"),
+    ("records", "the kernel's buffer was full"),
     ("records", "two records would have been built at once on one CPU"),
     ("calls", "the table of threads was full"),
     ("calls", "a 32-bit or x32 call: only the machine's own 64-bit calls are decoded"),
@@ -48,8 +48,8 @@ impl Losses {
 
 /// The line that closes the account: what each CPU counted, and what arrived.
 #[must_use]
-pub fn account(counters: &[Counters], received: u64, calls: u64, without_entry: u64) -> Value {
-    let sum = |of: fn(&Counters) -> u64| counters.iter().map(of).sum::<u64>();
+pub fn account(counters: &[Lane], received: u64, calls: u64, without_entry: u64) -> Value {
+    let sum = |of: fn(&Lane) -> u64| counters.iter().map(of).sum::<u64>();
     json!({
         "type": "probe", "cpus": counters, "seen": sum(|c| c.seen), "received": received, "calls": calls,
         "lost": sum(|c| c.lost_ring + c.lost_busy), "cut": sum(|c| c.cut), "unreadable": sum(|c| c.unreadable),

@@ -3,12 +3,15 @@
 
 use crate::config::{Config, PreTrigger};
 use crate::error::ProbeError;
-use crate::feed::Sink;
+use crate::feed::{Parts, Sink};
 use crate::past::Past;
 use crate::trigger::Triggers;
 use observer_evidence::{SecretKey, Severity};
-use observer_model::Record;
-use observer_recording::{Recorder, RecordingError, RecordingWriter};
+use observer_model::{Blob, Record, SignalRecord, SyscallRecord, When};
+use observer_recording::background::{CHUNK_AGE, CHUNK_BYTES};
+use observer_recording::chunk::Kind;
+use observer_recording::codec::ChunkEncoder;
+use observer_recording::{Batch, Recorder, RecordingError, RecordingWriter};
 use serde_json::{json, Map, Value};
 use std::path::PathBuf;
 
@@ -27,6 +30,9 @@ pub struct Output {
     start: Value,
     key: Option<SecretKey>,
     recorder: Option<Recorder>,
+    /// What goes into the next chunk of the open recording, and when that is due.
+    encoder: ChunkEncoder,
+    due_ns: u64,
     waiting: Option<Waiting>,
     failed: bool,
     error: Option<RecordingError>,
@@ -43,7 +49,7 @@ impl Output {
     pub fn new(config: &Config, key: Option<SecretKey>, now: u64) -> Result<Output, ProbeError> {
         let waiting = match &config.pre_trigger {
             Some(settings) => Some(Waiting {
-                past: Past::new(ns(settings.before_s), settings.memory_bytes, now),
+                past: Past::new(ns(settings.before_s), settings.memory_bytes, now)?,
                 triggers: Triggers::new(&settings.conditions, settings.control.as_deref())?,
                 settings: settings.clone(),
                 until_ns: 0,
@@ -51,7 +57,18 @@ impl Output {
             None => None,
         };
         let (path, start) = (config.path.clone(), config.start.clone());
-        let mut out = Output { path, start, key, recorder: None, waiting, failed: false, error: None, recordings: Vec::new() };
+        let mut out = Output {
+            path,
+            start,
+            key,
+            recorder: None,
+            encoder: ChunkEncoder::new(),
+            due_ns: 0,
+            waiting,
+            failed: false,
+            error: None,
+            recordings: Vec::new(),
+        };
         if out.waiting.is_none() {
             out.recorder = Some(out.open(&out.start.clone())?);
         }
@@ -78,6 +95,32 @@ impl Output {
         match &self.recorder {
             Some(recorder) if self.failed => Ok(recorder.flush(false)?),
             _ => Ok(()),
+        }
+    }
+
+    /// Hands on what waits for its chunk when that is full, or old enough.
+    pub fn settle(&mut self, now: u64) {
+        if self.encoder.records == 0 {
+            return;
+        }
+        if self.due_ns == 0 {
+            self.due_ns = now.saturating_add(CHUNK_AGE.as_nanos() as u64);
+        } else if now >= self.due_ns {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        self.due_ns = 0;
+        let Some(recorder) = self.recorder.as_ref().filter(|_| self.encoder.records > 0) else { return };
+        let e = std::mem::replace(&mut self.encoder, ChunkEncoder::with(recorder.spare()));
+        let (records, base_ns, last_ns) = (e.records, e.base_ns, e.last_ns);
+        self.failed |= !recorder.push_batch(Batch { kind: Kind::Records, payload: e.payload, records, base_ns, last_ns });
+    }
+
+    fn full(&mut self) {
+        if self.encoder.payload.len() >= CHUNK_BYTES {
+            self.cut();
         }
     }
 
@@ -161,6 +204,7 @@ impl Output {
 
     /// Seals the end of what is open.
     pub fn close(&mut self, end: Map<String, Value>) -> Result<(), ProbeError> {
+        self.cut();
         match self.recorder.take() {
             Some(recorder) => Ok(recorder.finish(end)?),
             None => Ok(()),
@@ -168,16 +212,44 @@ impl Output {
     }
 }
 
+/// The call with its memory in it.
+fn whole(call: &SyscallRecord, parts: Parts<'_>) -> Record {
+    let blob = |(what, part, bytes): (u8, u16, &[u8])| Blob {
+        arg: what & 7,
+        when: if what & 8 == 0 { When::Entry } else { When::Exit },
+        part,
+        truncated: what & 16 != 0,
+        bytes: bytes.to_vec(),
+    };
+    Record::Call(SyscallRecord { blobs: parts.map(blob).collect(), ..call.clone() })
+}
+
 impl Sink for Output {
-    fn record(&mut self, record: Record) {
+    fn call(&mut self, call: &SyscallRecord, parts: Parts<'_>) {
+        if let Some(waiting) = &mut self.waiting {
+            if waiting.triggers.may_fire(call.nr) {
+                waiting.triggers.record(&whole(call, parts.clone()));
+            }
+            if self.recorder.is_none() {
+                self.error = waiting.past.call(call, parts).err().or(self.error.take());
+                return;
+            }
+        }
+        self.encoder.push_parts(call, parts);
+        self.full();
+    }
+
+    fn signal(&mut self, signal: SignalRecord) {
+        let record = Record::Signal(signal);
         if let Some(waiting) = &mut self.waiting {
             waiting.triggers.record(&record);
+            if self.recorder.is_none() {
+                self.error = waiting.past.record(&record).err().or(self.error.take());
+                return;
+            }
         }
-        match (&self.recorder, &mut self.waiting) {
-            (Some(recorder), _) => self.failed |= !recorder.push(&record),
-            (None, Some(waiting)) => self.error = waiting.past.record(&record).err().or(self.error.take()),
-            (None, None) => {}
-        }
+        self.encoder.push(&record);
+        self.full();
     }
 
     fn line(&mut self, at_ns: u64, line: Value, severity: Severity) {

@@ -2,9 +2,9 @@
 //! The past, kept in memory: compressed chunks and process lines of the last so many seconds, and who lived when they begin.
 
 use observer_evidence::Severity;
-use observer_model::Record;
-use observer_recording::chunk::Kind;
-use observer_recording::codec::ChunkEncoder;
+use observer_model::{Record, SyscallRecord};
+use observer_recording::chunk::{Kind, Packer};
+use observer_recording::codec::{ChunkEncoder, Part};
 use observer_recording::{Batch, Packed, RecordingError};
 use serde_json::{json, Map, Value};
 use std::collections::{HashMap, VecDeque};
@@ -31,6 +31,7 @@ pub struct Past {
     memory: u64,
     pieces: VecDeque<Piece>,
     encoder: ChunkEncoder,
+    packer: Packer,
     lines: Vec<Line>,
     began_ns: u64,
     bytes: u64,
@@ -52,26 +53,36 @@ pub struct Window {
 
 impl Past {
     /// Keeps at most `window_ns` and `memory` bytes.
-    #[must_use]
-    pub fn new(window_ns: u64, memory: u64, now: u64) -> Past {
-        Past {
+    pub fn new(window_ns: u64, memory: u64, now: u64) -> Result<Past, RecordingError> {
+        Ok(Past {
             window_ns,
             memory,
             pieces: VecDeque::new(),
             encoder: ChunkEncoder::new(),
+            packer: Packer::new()?,
             lines: Vec::new(),
             began_ns: now,
             bytes: 0,
             before: HashMap::new(),
             squeezed: 0,
-        }
+        })
     }
 
-    /// Keeps a record.
+    /// Keeps a signal.
     pub fn record(&mut self, record: &Record) -> Result<(), RecordingError> {
         self.encoder.push(record);
+        self.full(record.start_ns())
+    }
+
+    /// Keeps a call.
+    pub fn call<'a>(&mut self, call: &SyscallRecord, parts: impl Iterator<Item = Part<'a>>) -> Result<(), RecordingError> {
+        self.encoder.push_parts(call, parts);
+        self.full(call.start_ns)
+    }
+
+    fn full(&mut self, now: u64) -> Result<(), RecordingError> {
         if self.encoder.payload.len() >= PIECE_BYTES {
-            return self.cut(record.start_ns());
+            return self.cut(now);
         }
         Ok(())
     }
@@ -105,7 +116,7 @@ impl Past {
         let mut packed = None;
         if e.records > 0 {
             let (records, base_ns, last_ns) = (e.records, e.base_ns, e.last_ns);
-            let piece = Packed::of(Batch { kind: Kind::Records, payload: e.payload, records, base_ns, last_ns })?;
+            let piece = Packed::of(Batch { kind: Kind::Records, payload: e.payload, records, base_ns, last_ns }, &mut self.packer)?;
             bytes += piece.batch.payload.len() as u64;
             packed = Some(piece);
         }
@@ -191,7 +202,6 @@ fn existing(facts: &Map<String, Value>, at_ns: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use observer_model::SyscallRecord;
 
     fn call(start_ns: u64, nr: u32) -> Record {
         let args = [start_ns.wrapping_mul(0x9e37_79b9_7f4a_7c15), start_ns ^ 0xdead_beef, 0, 0, 0, 0];
@@ -206,7 +216,7 @@ mod tests {
     #[test]
     fn only_the_window_is_kept_and_the_living_are_remembered() {
         const S: u64 = 1_000_000_000;
-        let mut past = Past::new(3 * S, 1 << 30, 0);
+        let mut past = Past::new(3 * S, 1 << 30, 0).unwrap();
         start(1, 0, &mut past);
         start(2, S, &mut past);
         for second in 1..20 {
@@ -229,7 +239,7 @@ mod tests {
 
     #[test]
     fn memory_is_a_bound_and_what_it_costs_is_counted() {
-        let mut past = Past::new(u64::MAX, 1 << 17, 0);
+        let mut past = Past::new(u64::MAX, 1 << 17, 0).unwrap();
         for i in 0..400_000 {
             past.record(&call(i, (i % 300) as u32)).unwrap();
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Turns the syscall tables' fetch plans into the probe's own table, so that neither knows a call by name.
 
-use crate::abi::{Plan, Step, CALLS_MAX, VALUES_MAX};
+use crate::abi::{Plan, Step, CALLS_MAX, CONTENT_MAX, FIXED, READ_MAX, VALUES_MAX};
 use crate::error::ProbeError;
 use observer_model::{Arch, Classes, Cond, Fetch, Len, Shape, Syscall, When};
 use std::collections::BTreeSet;
@@ -88,6 +88,22 @@ fn overwritten(fetches: &[Fetch]) -> bool {
     fetches.iter().any(|f| at(f.arg, When::Entry) && at(f.arg, When::Exit))
 }
 
+/// No message of a call with these readings is longer. Each needs room for the most it may take and 64 bytes more; what follows
+/// pointers stops by itself.
+fn bound(steps: &[Step]) -> u32 {
+    if steps.is_empty() {
+        return FIXED as u32;
+    }
+    let most = |step: &Step| match (step.shape, step.length) {
+        (3, 1) => (step.n as usize).min(READ_MAX) + 16,
+        (5, _) => 24,
+        (1..=3, _) => READ_MAX + 16,
+        _ => CONTENT_MAX,
+    };
+    let sum: usize = FIXED + READ_MAX + 64 + steps.iter().map(most).sum::<usize>();
+    sum.min(CONTENT_MAX + 2 * READ_MAX) as u32
+}
+
 /// The plan of one call.
 #[must_use]
 pub fn plan(call: &Syscall, wanted: bool) -> Option<Plan> {
@@ -95,6 +111,8 @@ pub fn plan(call: &Syscall, wanted: bool) -> Option<Plan> {
     let all: Vec<Step> = call.fetches.iter().map(steps).collect::<Option<Vec<_>>>()?.concat();
     out.steps.get_mut(..all.len())?.copy_from_slice(&all);
     out.steps_count = u32::try_from(all.len()).ok()?;
+    out.bound = bound(&all);
+    out.args = u32::try_from(call.args.len()).ok()?;
     if overwritten(call.fetches) || REPLACES_MEMORY.contains(&call.name) {
         out.flags |= READ_EARLY;
     }

@@ -19,8 +19,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The ring buffer is looked at so often although nobody called: bounds how late a trigger is seen and what `kill -9` can cost.
+/// The blocks are looked at so often although nobody called: bounds how late a trigger is seen and what `kill -9` can cost.
 const LOOK_MS: i32 = 10;
+/// When nothing came, the next look is so much later each time,
+const LATER_MS: i32 = 10;
+/// up to this.
+const IDLE_MS: i32 = 50;
 /// Losses are read so often.
 const HOUSEKEEPING: Duration = Duration::from_millis(200);
 /// Messages taken in one go, before anything else is looked after.
@@ -263,12 +267,15 @@ impl Watching {
             self.feed.lives.initial(root.pid(), monotonic_ns(), &mut self.output);
             root.go()?;
         }
+        let mut nap_ms = LOOK_MS;
         loop {
-            self.wait();
+            self.wait(nap_ms);
             if Instant::now() < self.stalled {
                 continue;
             }
-            let taken = self.drain();
+            let taken = self.drain(false);
+            nap_ms = if taken > 0 { LOOK_MS } else { (nap_ms + LATER_MS).min(IDLE_MS) };
+            self.output.settle(monotonic_ns());
             self.output.failed()?;
             if self.looked.elapsed() >= HOUSEKEEPING || self.output.hurried() {
                 self.look_after()?;
@@ -279,15 +286,15 @@ impl Watching {
         }
     }
 
-    fn wait(&self) {
-        let mut poll = libc::pollfd { fd: self.kernel.ring_fd(), events: libc::POLLIN, revents: 0 };
+    fn wait(&self, nap_ms: i32) {
+        let mut poll = libc::pollfd { fd: self.kernel.bell_fd(), events: libc::POLLIN, revents: 0 };
         // SAFETY: one valid pollfd.
-        unsafe { libc::poll(&mut poll, 1, LOOK_MS) };
+        unsafe { libc::poll(&mut poll, 1, nap_ms) };
     }
 
-    fn drain(&mut self) -> usize {
+    fn drain(&mut self, detached: bool) -> usize {
         let Watching { kernel, feed, output, .. } = self;
-        kernel.drain(BATCH, |bytes| feed.take(bytes, output))
+        kernel.drain(BATCH, detached, |bytes| feed.take(bytes, output))
     }
 
     fn look_after(&mut self) -> Result<(), ProbeError> {
@@ -324,7 +331,7 @@ impl Watching {
     }
 
     fn report(&mut self) -> Result<Report, ProbeError> {
-        let counters = self.kernel.counters()?;
+        let counters = self.kernel.counters();
         let ending = self.feed.lives.ending.unwrap_or_default();
         let (kept_bytes, kept_s) = self.output.kept(monotonic_ns());
         Ok(Report {
@@ -344,13 +351,13 @@ impl Watching {
 
     /// Takes what still lies in the ring buffer, closes the account and seals the end.
     fn finish(&mut self, outcome: Result<String, ProbeError>) -> Result<Report, ProbeError> {
-        while self.drain() > 0 {}
+        while self.drain(true) > 0 {}
         let now = monotonic_ns();
         for (at_ns, line) in self.losses.grown(&self.kernel.losses()?) {
             self.output.line(at_ns, line, Severity::Warning);
         }
         let received = self.feed.received;
-        let counters = self.kernel.counters()?;
+        let counters = self.kernel.counters();
         let line = account(&counters, received.messages, received.calls, received.without_entry);
         self.output.line(now, line, Severity::Info);
         if let (Some(root), Ok(_)) = (&mut self.root, &outcome) {

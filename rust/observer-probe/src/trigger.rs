@@ -131,6 +131,12 @@ impl Triggers {
         Ok(Triggers { triggers, who: HashMap::new(), control: control.map(Control::open).transpose()? })
     }
 
+    /// Whether any condition may hold for a call of this number.
+    #[must_use]
+    pub fn may_fire(&self, nr: u32) -> bool {
+        self.triggers.iter().any(|t| t.only.as_ref().is_none_or(|set| set.contains(&nr)))
+    }
+
     /// Looks at a record.
     pub fn record(&mut self, record: &Record) {
         let (pid, tid, nr) = match record {

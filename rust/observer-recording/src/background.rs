@@ -30,6 +30,11 @@ struct State {
     /// Sealed before everything else.
     past: Vec<Packed>,
     encoder: ChunkEncoder,
+    /// Encoded elsewhere, sealed as they are.
+    batches: Vec<Batch>,
+    batches_bytes: usize,
+    /// Memory of a payload that was sealed, to be used again.
+    spare: Option<Vec<u8>>,
     calls: Vec<u8>,
     calls_count: u32,
     calls_ns: (u64, u64),
@@ -52,11 +57,11 @@ struct State {
 impl State {
     fn pending(&self) -> bool {
         let records = self.encoder.records > 0 || self.calls_count > 0 || self.typed_count > 0;
-        records || !self.past.is_empty() || !self.blobs.is_empty() || !self.lines.is_empty()
+        records || !self.past.is_empty() || !self.batches.is_empty() || !self.blobs.is_empty() || !self.lines.is_empty()
     }
 
     fn bytes(&self) -> usize {
-        self.encoder.payload.len() + self.calls.len() + self.typed.len() + self.blobs.iter().map(Vec::len).sum::<usize>()
+        self.batches_bytes + self.encoder.payload.len() + self.calls.len() + self.typed.len() + self.blobs.iter().map(Vec::len).sum::<usize>()
     }
 }
 
@@ -102,6 +107,26 @@ impl Recorder {
         state.next_record += 1;
         self.settle(state);
         true
+    }
+
+    /// Appends a whole chunk's worth of records, to be sealed before any that are pushed later; false once sealing has failed.
+    pub fn push_batch(&self, batch: Batch) -> bool {
+        let mut state = self.shared.lock();
+        if state.has_failed {
+            state.dropped += u64::from(batch.records);
+            return false;
+        }
+        state.next_record += u64::from(batch.records);
+        state.batches_bytes += batch.payload.len();
+        state.batches.push(batch);
+        self.shared.wake.notify_one();
+        self.settle(state);
+        true
+    }
+
+    /// Memory of a payload that was sealed, empty: new memory costs more than all that is done with it.
+    pub fn spare(&self) -> Vec<u8> {
+        self.shared.lock().spare.take().unwrap_or_default()
     }
 
     /// Appends batches that were compressed before this recording began; to be called before any record is pushed.
@@ -201,7 +226,8 @@ impl Recorder {
         let mut state = self.shared.lock();
         match state.failed.take() {
             Some(error) => {
-                let dropped = state.dropped + u64::from(state.encoder.records) + u64::from(state.calls_count);
+                let waiting: u64 = state.batches.iter().map(|b| u64::from(b.records)).sum();
+                let dropped = state.dropped + waiting + u64::from(state.encoder.records) + u64::from(state.calls_count);
                 writer.declare_loss(dropped, &error);
                 Err(error)
             }
@@ -220,7 +246,8 @@ struct Taken {
 }
 
 fn take(state: &mut State) -> Taken {
-    let mut batches = Vec::new();
+    let mut batches = mem::take(&mut state.batches);
+    state.batches_bytes = 0;
     if state.encoder.records > 0 {
         let e = mem::take(&mut state.encoder);
         let (records, base_ns, last_ns) = (e.records, e.base_ns, e.last_ns);
@@ -248,7 +275,7 @@ fn take(state: &mut State) -> Taken {
 fn wait_for_work(shared: &Shared) -> Taken {
     let mut state = shared.lock();
     loop {
-        let urgent = state.bytes() >= CHUNK_BYTES || state.requested > state.done || state.stop;
+        let urgent = state.bytes() >= CHUNK_BYTES || !state.batches.is_empty() || state.requested > state.done || state.stop;
         if urgent {
             return take(&mut state);
         }
@@ -278,7 +305,7 @@ fn seal(writer: &mut RecordingWriter, work: &Taken) -> Result<(), RecordingError
 
 fn seal_loop(shared: &Shared, mut writer: RecordingWriter) -> RecordingWriter {
     loop {
-        let work = wait_for_work(shared);
+        let mut work = wait_for_work(shared);
         let result = seal(&mut writer, &work);
         let mut state = shared.lock();
         state.done = state.done.max(work.ticket);
@@ -288,6 +315,10 @@ fn seal_loop(shared: &Shared, mut writer: RecordingWriter) -> RecordingWriter {
             state.failed = Some(error);
         }
         let over = work.stop || state.has_failed;
+        state.spare = work.batches.pop().filter(|b| b.kind == Kind::Records).map(|mut batch| {
+            batch.payload.clear();
+            batch.payload
+        });
         shared.drained.notify_all();
         if over {
             return writer;

@@ -11,15 +11,15 @@ pub const MAX_PAYLOAD: usize = 64 << 20;
 const MAGIC: &[u8; 4] = b"OCHK";
 const VERSION: u8 = 1;
 const ZSTD: u8 = 1;
-/// Level 3: the knee of the curve for this very repetitive stream.
-const LEVEL: i32 = 3;
+/// Records were made small by their encoding; compression must cost less than the calls it is about.
+const LEVEL: i32 = 1;
 
 /// What the payload holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// Row-encoded records.
-    Records = 1,
+    /// Row-encoded records; 1 in chunks of before memory was told by difference, which decode the same way.
+    Records = 5,
     /// JSON lines from an embedder.
     Calls = 2,
     /// Fixed-layout calls, told by the `call_table` line before them.
@@ -29,15 +29,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Typed calls were made small already, and come faster than all else.
-    fn level(self) -> i32 {
-        if self == Kind::Typed {
-            1
-        } else {
-            LEVEL
-        }
-    }
-
     /// Its name in the sealed line.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -94,12 +85,23 @@ fn u64_at(b: &[u8; HEADER], at: usize) -> u64 {
     u64::from(u32_at(b, at)) | (u64::from(u32_at(b, at + 4)) << 32)
 }
 
-/// Compresses a payload as chunks hold it.
-pub fn pack(kind: Kind, payload: &[u8]) -> Result<Vec<u8>, RecordingError> {
-    if payload.len() > MAX_PAYLOAD {
-        return Err(RecordingError::Malformed("chunk larger than 64 MiB".to_owned()));
+/// Compresses payloads as chunks hold them, with memory that is set up once.
+pub struct Packer(zstd::bulk::Compressor<'static>);
+
+impl Packer {
+    /// A packer for any number of payloads.
+    pub fn new() -> Result<Packer, RecordingError> {
+        let level = std::env::var("OBS_LEVEL").ok().and_then(|s| s.parse().ok()).unwrap_or(LEVEL);
+        Ok(Packer(zstd::bulk::Compressor::new(level).map_err(RecordingError::io("set up compression"))?))
     }
-    zstd::bulk::compress(payload, kind.level()).map_err(RecordingError::io("compress a chunk"))
+
+    /// Compresses one payload.
+    pub fn pack(&mut self, payload: &[u8]) -> Result<Vec<u8>, RecordingError> {
+        if payload.len() > MAX_PAYLOAD {
+            return Err(RecordingError::Malformed("chunk larger than 64 MiB".to_owned()));
+        }
+        self.0.compress(payload).map_err(RecordingError::io("compress a chunk"))
+    }
 }
 
 /// Puts the header before a packed payload of `raw` bytes; `facts.stored` and `facts.raw` are set here.
@@ -130,7 +132,7 @@ pub fn parse_header(chunk: &[u8]) -> Result<(Header, u8), RecordingError> {
         return Err(RecordingError::Newer(format!("chunk version {}", b[4])));
     }
     let kind = match b[5] {
-        1 => Kind::Records,
+        1 | 5 => Kind::Records,
         2 => Kind::Calls,
         3 => Kind::Typed,
         4 => Kind::Blob,

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Records to bytes and back: the row encoding of docs/spec/recording.md §4. Stateless between chunks.
 
-use crate::varint::{put, put_signed, Cursor, DecodeError};
+use crate::measures::Measures;
+use crate::varint::{put, Cursor, DecodeError};
 use observer_model::{Blob, Record, SignalRecord, SyscallRecord, When};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 const SAME_THREAD: u8 = 1;
 const HAS_FLAGS: u8 = 2;
@@ -11,9 +13,62 @@ const NEGATIVE: u8 = 4;
 const ZERO: u8 = 8;
 const HAS_BLOBS: u8 = 16;
 const SIGNAL: u8 = 128;
+/// Of a blob: told by difference.
+const TOLD: u8 = 32;
 
 /// Numbers below this index `last_args` directly; the rest go through a map.
 const DENSE: usize = 512;
+
+/// Most bytes of a call before its blobs: 13 varints of at most 10 bytes, head and mask.
+const CALL_MAX: usize = 136;
+
+/// One part of a call's memory: bits as in the encoding, part, bytes.
+pub type Part<'a> = (u8, u16, &'a [u8]);
+
+/// Mixes thread ids; they are the kernel's, so that nobody can choose them to collide at will.
+#[derive(Default)]
+struct Mix(u64);
+
+impl Hasher for Mix {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.write_u32(u32::from(*b)));
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.0 = (self.0.rotate_left(5) ^ u64::from(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+}
+
+/// Bytes put together before they are appended at once.
+struct Row {
+    bytes: [u8; CALL_MAX],
+    length: usize,
+}
+
+impl Row {
+    fn put(&mut self, mut v: u64) {
+        while v >= 0x80 {
+            self.byte((v as u8) | 0x80);
+            v >>= 7;
+        }
+        self.byte(v as u8);
+    }
+
+    fn put_signed(&mut self, v: i64) {
+        self.put(crate::varint::zigzag(v));
+    }
+
+    fn byte(&mut self, b: u8) {
+        if let Some(at) = self.bytes.get_mut(self.length) {
+            *at = b;
+            self.length += 1;
+        }
+    }
+}
 
 /// The last argument registers per syscall number: arguments are stored as differences from them.
 struct LastArgs {
@@ -45,9 +100,10 @@ pub struct ChunkEncoder {
     /// Largest start time.
     pub last_ns: u64,
     previous_ns: u64,
-    threads: HashMap<(u32, u32), u64>,
+    threads: HashMap<(u32, u32), u64, BuildHasherDefault<Mix>>,
     previous_thread: Option<(u32, u32)>,
     last_args: LastArgs,
+    measures: Measures,
 }
 
 impl Default for ChunkEncoder {
@@ -60,46 +116,51 @@ impl ChunkEncoder {
     /// An empty chunk.
     #[must_use]
     pub fn new() -> Self {
+        Self::with(Vec::with_capacity(64 * 1024))
+    }
+
+    /// The same into memory that is there already.
+    #[must_use]
+    pub fn with(payload: Vec<u8>) -> Self {
         ChunkEncoder {
-            payload: Vec::with_capacity(64 * 1024),
+            payload,
             records: 0,
             base_ns: 0,
             last_ns: 0,
             previous_ns: 0,
-            threads: HashMap::new(),
+            threads: HashMap::default(),
             previous_thread: None,
             last_args: LastArgs::new(),
+            measures: Measures::default(),
         }
     }
 
-    fn begin(&mut self, head: u8, thread: (u32, u32), start_ns: u64) -> u8 {
+    fn begin(&mut self, row: &mut Row, head: u8, thread: (u32, u32), start_ns: u64) {
         if self.records == 0 {
             (self.base_ns, self.previous_ns, self.last_ns) = (start_ns, start_ns, start_ns);
         }
         self.records += 1;
         self.last_ns = self.last_ns.max(start_ns);
         let same = self.previous_thread == Some(thread);
-        let head = head | if same { SAME_THREAD } else { 0 };
-        self.payload.push(head);
+        row.byte(head | if same { SAME_THREAD } else { 0 });
         if !same {
-            self.put_thread(thread);
+            self.put_thread(row, thread);
         }
-        head
     }
 
-    fn put_thread(&mut self, thread: (u32, u32)) {
+    fn put_thread(&mut self, row: &mut Row, thread: (u32, u32)) {
         let next = self.threads.len() as u64;
         let index = *self.threads.entry(thread).or_insert(next);
-        put(&mut self.payload, index);
+        row.put(index);
         if index == next {
-            put(&mut self.payload, u64::from(thread.0));
-            put(&mut self.payload, u64::from(thread.1));
+            row.put(u64::from(thread.0));
+            row.put(u64::from(thread.1));
         }
         self.previous_thread = Some(thread);
     }
 
-    fn put_start(&mut self, start_ns: u64) {
-        put_signed(&mut self.payload, start_ns.wrapping_sub(self.previous_ns) as i64);
+    fn put_start(&mut self, row: &mut Row, start_ns: u64) {
+        row.put_signed(start_ns.wrapping_sub(self.previous_ns) as i64);
         self.previous_ns = start_ns;
     }
 
@@ -113,6 +174,16 @@ impl ChunkEncoder {
 
     /// Appends a syscall.
     pub fn push_call(&mut self, c: &SyscallRecord) {
+        let part = |b: &Blob| {
+            let exit = u8::from(b.when == When::Exit) << 3;
+            (b.arg & 7) | exit | (u8::from(b.truncated) << 4)
+        };
+        self.push_parts(c, c.blobs.iter().map(|b| (part(b), b.part, b.bytes.as_slice())));
+    }
+
+    /// Appends a syscall whose memory is not in `c.blobs` but in `parts`, so that nobody needs to copy it before.
+    pub fn push_parts<'a>(&mut self, c: &SyscallRecord, parts: impl Iterator<Item = Part<'a>>) {
+        let mut parts = parts.peekable();
         let mut head = 0;
         if c.flags != 0 {
             head |= HAS_FLAGS;
@@ -123,56 +194,82 @@ impl ChunkEncoder {
         if c.result == 0 {
             head |= ZERO;
         }
-        if !c.blobs.is_empty() {
+        let has_parts = parts.peek().is_some();
+        if has_parts {
             head |= HAS_BLOBS;
         }
-        self.begin(head, (c.tid, c.pid), c.start_ns);
-        put(&mut self.payload, u64::from(c.nr));
-        self.put_start(c.start_ns);
-        put(&mut self.payload, c.duration_ns);
+        let mut row = Row { bytes: [0; CALL_MAX], length: 0 };
+        self.begin(&mut row, head, (c.tid, c.pid), c.start_ns);
+        row.put(u64::from(c.nr));
+        self.put_start(&mut row, c.start_ns);
+        row.put(c.duration_ns);
         if c.flags != 0 {
-            put(&mut self.payload, u64::from(c.flags));
+            row.put(u64::from(c.flags));
         }
         if c.result != 0 {
-            put(&mut self.payload, c.result.unsigned_abs());
+            row.put(c.result.unsigned_abs());
         }
-        self.put_args(c.nr, &c.args);
-        if !c.blobs.is_empty() {
-            self.put_blobs(&c.blobs);
+        self.put_args(&mut row, c.nr, &c.args);
+        self.payload.extend_from_slice(&row.bytes[..row.length]);
+        if has_parts {
+            self.put_blobs(c.nr, parts);
         }
     }
 
-    fn put_args(&mut self, nr: u32, args: &[u64; 6]) {
+    fn put_args(&mut self, row: &mut Row, nr: u32, args: &[u64; 6]) {
         let last = self.last_args.slot(nr);
+        let at = row.length;
         let mut mask = 0u8;
+        row.byte(0);
         for (i, (now, before)) in args.iter().zip(last.iter()).enumerate() {
-            mask |= u8::from(now != before) << i;
+            if now != before {
+                mask |= 1 << i;
+                row.put_signed(now.wrapping_sub(*before) as i64);
+            }
         }
-        self.payload.push(mask);
-        for (now, before) in args.iter().zip(last.iter()).filter(|(a, b)| a != b) {
-            put_signed(&mut self.payload, now.wrapping_sub(*before) as i64);
+        if let Some(place) = row.bytes.get_mut(at) {
+            *place = mask;
         }
         *last = *args;
     }
 
-    fn put_blobs(&mut self, blobs: &[Blob]) {
-        put(&mut self.payload, blobs.len() as u64);
-        for b in blobs {
-            let exit = u8::from(b.when == When::Exit) << 3;
-            self.payload.push((b.arg & 7) | exit | (u8::from(b.truncated) << 4));
-            put(&mut self.payload, u64::from(b.part));
-            put(&mut self.payload, b.bytes.len() as u64);
-            self.payload.extend_from_slice(&b.bytes);
+    /// The count comes before what is counted: one byte is left for it, more are made room for in the rare case.
+    fn put_blobs<'a>(&mut self, nr: u32, parts: impl Iterator<Item = Part<'a>>) {
+        let at = self.payload.len();
+        self.payload.push(0);
+        let mut count = 0u64;
+        for (what, part, bytes) in parts {
+            count += 1;
+            let mut row = Row { bytes: [0; CALL_MAX], length: 0 };
+            row.byte(what & 0x1f);
+            row.put(u64::from(part));
+            row.put(bytes.len() as u64);
+            let head = self.payload.len();
+            self.payload.extend_from_slice(&row.bytes[..row.length]);
+            if self.measures.tell(nr, what & 0x1f, part, bytes, &mut self.payload) {
+                self.payload[head] |= TOLD;
+            } else {
+                self.payload.extend_from_slice(bytes);
+            }
+        }
+        if count < 0x80 {
+            self.payload[at] = count as u8;
+        } else {
+            let mut length = Vec::new();
+            put(&mut length, count);
+            self.payload.splice(at..=at, length);
         }
     }
 
     fn push_signal(&mut self, s: &SignalRecord) {
-        self.begin(SIGNAL, (s.tid, s.pid), s.start_ns);
-        self.put_start(s.start_ns);
-        put(&mut self.payload, u64::from(s.signo));
-        put_signed(&mut self.payload, i64::from(s.code));
-        put(&mut self.payload, u64::from(s.sender_pid));
-        put(&mut self.payload, u64::from(s.sender_uid));
+        let mut row = Row { bytes: [0; CALL_MAX], length: 0 };
+        self.begin(&mut row, SIGNAL, (s.tid, s.pid), s.start_ns);
+        self.put_start(&mut row, s.start_ns);
+        row.put(u64::from(s.signo));
+        row.put_signed(i64::from(s.code));
+        row.put(u64::from(s.sender_pid));
+        row.put(u64::from(s.sender_uid));
+        self.payload.extend_from_slice(&row.bytes[..row.length]);
     }
 }
 
@@ -184,6 +281,7 @@ pub struct ChunkDecoder<'a> {
     threads: Vec<(u32, u32)>,
     previous_thread: (u32, u32),
     last_args: LastArgs,
+    measures: Measures,
 }
 
 impl<'a> ChunkDecoder<'a> {
@@ -197,6 +295,7 @@ impl<'a> ChunkDecoder<'a> {
             threads: Vec::new(),
             previous_thread: (0, 0),
             last_args: LastArgs::new(),
+            measures: Measures::default(),
         }
     }
 
@@ -250,7 +349,7 @@ impl<'a> ChunkDecoder<'a> {
         let size = if head & ZERO != 0 { 0 } else { self.cursor.varint()? };
         let result = if head & NEGATIVE != 0 { (size as i64).wrapping_neg() } else { size as i64 };
         let args = self.take_args(nr)?;
-        let blobs = if head & HAS_BLOBS != 0 { self.take_blobs()? } else { Vec::new() };
+        let blobs = if head & HAS_BLOBS != 0 { self.take_blobs(nr)? } else { Vec::new() };
         let (tid, pid) = self.previous_thread;
         Ok(Record::Call(SyscallRecord { tid, pid, nr, flags, start_ns, duration_ns, result, args, blobs }))
     }
@@ -266,20 +365,23 @@ impl<'a> ChunkDecoder<'a> {
         Ok(*slot)
     }
 
-    fn take_blobs(&mut self) -> Result<Vec<Blob>, DecodeError> {
+    fn take_blobs(&mut self, nr: u32) -> Result<Vec<Blob>, DecodeError> {
         let count = self.cursor.varint()?;
         let mut blobs = Vec::with_capacity(count.min(64) as usize);
         for _ in 0..count {
             let head = self.cursor.u8()?;
             let part = u16::try_from(self.cursor.varint()?).map_err(|_| DecodeError::Range)?;
             let length = usize::try_from(self.cursor.varint()?).map_err(|_| DecodeError::Short)?;
-            blobs.push(Blob {
-                arg: head & 7,
-                when: if head & 8 == 0 { When::Entry } else { When::Exit },
-                part,
-                truncated: head & 16 != 0,
-                bytes: self.cursor.take(length)?.to_vec(),
-            });
+            let what = head & 0x1f;
+            let bytes = if head & TOLD == 0 {
+                let bytes = self.cursor.take(length)?.to_vec();
+                self.measures.remember(nr, what, part, &bytes);
+                bytes
+            } else {
+                self.measures.take(nr, what, part, length, &mut self.cursor)?
+            };
+            let when = if head & 8 == 0 { When::Entry } else { When::Exit };
+            blobs.push(Blob { arg: head & 7, when, part, truncated: head & 16 != 0, bytes });
         }
         Ok(blobs)
     }

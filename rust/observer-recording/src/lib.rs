@@ -9,6 +9,7 @@ pub mod codec;
 pub mod digest;
 pub mod dna;
 pub mod error;
+pub mod measures;
 pub mod outcome;
 pub mod query;
 pub mod reader;

@@ -30,11 +30,6 @@ pub fn put(out: &mut Vec<u8>, mut v: u64) {
     out.push(v as u8);
 }
 
-/// Appends a signed number, small magnitudes short.
-pub fn put_signed(out: &mut Vec<u8>, v: i64) {
-    put(out, zigzag(v));
-}
-
 /// Maps signed to unsigned: 0, −1, 1, −2 … become 0, 1, 2, 3 …
 #[must_use]
 pub fn zigzag(v: i64) -> u64 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Writes a recording: chunks into segments first, then their digests into the sealed log. Source: docs/spec/recording.md §7.
 
-use crate::chunk::{self, Header, Kind};
+use crate::chunk::{self, Header, Kind, Packer};
 use crate::error::RecordingError;
 use crate::segment::SegmentWriter;
 use crate::typed_codec;
@@ -38,9 +38,9 @@ pub struct Packed {
 
 impl Packed {
     /// Compresses a batch.
-    pub fn of(mut batch: Batch) -> Result<Packed, RecordingError> {
+    pub fn of(mut batch: Batch, packer: &mut Packer) -> Result<Packed, RecordingError> {
         let raw_bytes = batch.payload.len();
-        batch.payload = chunk::pack(batch.kind, &batch.payload)?;
+        batch.payload = packer.pack(&batch.payload)?;
         Ok(Packed { batch, raw_bytes })
     }
 }
@@ -49,6 +49,7 @@ impl Packed {
 pub struct RecordingWriter {
     dir: PathBuf,
     log: LogWriter,
+    packer: Packer,
     segment: Option<SegmentWriter>,
     next_segment: u32,
     next_record: u64,
@@ -100,7 +101,8 @@ impl RecordingWriter {
         let line = serde_json::to_vec(&start).map_err(|e| bad(&e.to_string()))?;
         log.append(&line, Severity::Info)?;
         log.flush()?;
-        Ok(RecordingWriter { dir: dir.to_owned(), log, segment: None, next_segment: 0, next_record: 0, trace_id, arch })
+        let packer = Packer::new()?;
+        Ok(RecordingWriter { dir: dir.to_owned(), log, packer, segment: None, next_segment: 0, next_record: 0, trace_id, arch })
     }
 
     /// Seals one line of low volume (process, event, loss); returns its sequence.
@@ -112,7 +114,7 @@ impl RecordingWriter {
     pub fn seal_batch(&mut self, batch: &Batch) -> Result<(), RecordingError> {
         let encoded = if batch.kind == Kind::Typed { Some(typed_codec::encode(&batch.payload)?) } else { None };
         let payload = encoded.as_ref().unwrap_or(&batch.payload);
-        let packed = chunk::pack(batch.kind, payload)?;
+        let packed = self.packer.pack(payload)?;
         self.seal_chunk(batch, &packed, payload.len())
     }
 

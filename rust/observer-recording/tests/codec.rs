@@ -18,10 +18,21 @@ fn blob() -> impl Strategy<Value = Blob> {
     )
 }
 
+/// What the kernel fills: whole words, a few of which change.
+fn structure() -> impl Strategy<Value = Blob> {
+    (2usize..30, prop::collection::vec((0usize..30, any::<u64>()), 0..4), 0u8..2).prop_map(|(words, changes, arg)| {
+        let mut bytes = vec![7u8; words * 8];
+        for (word, value) in changes {
+            bytes.get_mut(word * 8..word * 8 + 8).map(|to| to.copy_from_slice(&value.to_le_bytes()));
+        }
+        Blob { arg, when: When::Exit, part: 0, truncated: false, bytes }
+    })
+}
+
 fn call() -> impl Strategy<Value = Record> {
-    let ids = (1u32..5, 1u32..5, prop_oneof![0u32..460, any::<u32>()], 0u32..16);
+    let ids = (1u32..5, 1u32..5, prop_oneof![0u32..4, 0u32..460, any::<u32>()], 0u32..16);
     let times = (any::<u64>(), any::<u64>(), any::<i64>());
-    (ids, times, any::<[u64; 6]>(), prop::collection::vec(blob(), 0..4)).prop_map(
+    (ids, times, any::<[u64; 6]>(), prop::collection::vec(prop_oneof![blob(), structure()], 0..4)).prop_map(
         |((tid, pid, nr, flags), (start_ns, duration_ns, result), args, blobs)| {
             Record::Call(SyscallRecord { tid, pid, nr, flags, start_ns, duration_ns, result, args, blobs })
         },
