@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import struct
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from observer import _native
 from tests.house import tree
 
 OBJECTS = tree.ROOT / "rust" / "observer-probe" / "object"
@@ -22,7 +24,7 @@ PAIRS = {
     "obs_event": "Event",
     "obs_step": "Step",
     "obs_plan": "Plan",
-    "obs_counters": "Counters",
+    "obs_lane": "Lane",
     "obs_loss_key": "LossKey",
     "obs_loss": "Loss",
 }
@@ -96,6 +98,12 @@ def test_object_and_rust_lay_everything_out_alike(arch: str) -> None:
     for theirs, ours in PAIRS.items():
         assert kernel[theirs] == user[ours], f"{theirs} and {ours} differ"
         assert kernel[theirs][1], f"{theirs} has no fields"
+
+
+def test_installed_core_carries_the_object() -> None:
+    arch = os.uname().machine
+    core = Path(_native.__file__).read_bytes()
+    assert (OBJECTS / f"{arch}.bpf.o").read_bytes() in core, "the native core was built with another probe"
 
 
 def test_committed_object_is_what_the_sources_compile_to(tmp_path: Path) -> None:

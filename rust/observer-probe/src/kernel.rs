@@ -6,6 +6,7 @@ use crate::abi::{Lane, Loss, LossKey, Plan, BLOCK, BLOCKS_MAX};
 use crate::config::Config;
 use crate::error::ProbeError;
 use crate::lanes::Lanes;
+use crate::missing::explain;
 use aya::maps::{Array, HashMap, Map, MapData, RingBuf};
 use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfError, EbpfLoader};
@@ -16,6 +17,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../object/x86_64.bpf.o");
 #[cfg(target_arch = "aarch64")]
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../object/aarch64.bpf.o");
 
+/// Kinds of loss, numbered from 1. Source: docs/spec/bpf-abi.md §6.
+const LOSS_KINDS: u32 = 5;
 const MODE_ALL: u32 = 1;
 const MODE_PIDS: u32 = 2;
 const MODE_CGROUPS: u32 = 4;
@@ -42,47 +45,6 @@ pub struct Kernel {
     pub sees_uring: bool,
 }
 
-/// Every source of an error in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut out = error.to_string();
-    let mut next = error.source();
-    while let Some(inner) = next {
-        let text = inner.to_string();
-        if !out.contains(&text) {
-            out.push_str(": ");
-            out.push_str(&text);
-        }
-        next = inner.source();
-    }
-    out
-}
-
-fn raw_os_error(error: &(dyn std::error::Error + 'static)) -> Option<i32> {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(inner) = next {
-        if let Some(code) = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) {
-            return Some(code);
-        }
-        next = inner.source();
-    }
-    None
-}
-
-fn load_error(error: &(dyn std::error::Error + 'static)) -> ProbeError {
-    let text: String = chain(error).chars().take(600).collect();
-    match raw_os_error(error) {
-        Some(libc::EPERM | libc::EACCES) => ProbeError::Capability {
-            what: "this process may not load eBPF programs".to_owned(),
-            how: "run as root, or give the process CAP_BPF and CAP_PERFMON (kernel 5.8 and later; CAP_SYS_ADMIN before); in a container add both capabilities and a seccomp profile that allows bpf()",
-        },
-        Some(libc::ENOMEM) => ProbeError::Capability {
-            what: "the kernel has no memory for the ring buffer".to_owned(),
-            how: "make it smaller with --buffer, or raise RLIMIT_MEMLOCK on kernels before 5.11",
-        },
-        _ => ProbeError::Load(text),
-    }
-}
-
 /// Kernels before 5.11 count maps against RLIMIT_MEMLOCK; without the right to raise it the load says so itself.
 fn raise_memlock() {
     let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
@@ -97,7 +59,7 @@ fn btf() -> Result<Btf, ProbeError> {
             how: "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as those of the distributions since 2020 are; in a container mount /sys",
         });
     }
-    Btf::from_sys_fs().map_err(|e| load_error(&e))
+    Btf::from_sys_fs().map_err(|e| explain(&e))
 }
 
 fn cpus() -> Result<u32, ProbeError> {
@@ -129,17 +91,27 @@ impl Kernel {
         loader.map_max_entries("blocks", cpus * blocks);
         loader.map_max_entries("lanes", cpus);
         loader.map_max_entries("works", cpus);
-        let mut ebpf = loader.load(OBJECT).map_err(|e: EbpfError| load_error(&e))?;
+        let mut ebpf = loader.load(OBJECT).map_err(|e: EbpfError| explain(&e))?;
         fill_plans(&mut ebpf, plans)?;
         let bell = ebpf.take_map("bell").ok_or_else(|| missing("bell"))?;
-        let bell = RingBuf::try_from(bell).map_err(|e| load_error(&e))?;
+        let bell = RingBuf::try_from(bell).map_err(|e| explain(&e))?;
         let lanes = Lanes::map(map_fd(&ebpf, "lanes")?, map_fd(&ebpf, "blocks")?, cpus, blocks)?;
         let mut kernel = Kernel { ebpf, bell, lanes, sees_uring: false };
         for (program, tracepoint) in PROGRAMS {
-            kernel.verify(program, tracepoint, &btf).map_err(|e| load_error(&e))?;
+            kernel.verify(program, tracepoint, &btf).map_err(|e| explain(&e))?;
         }
+        kernel.place_for_losses(cpus)?;
         kernel.sees_uring = URING.iter().any(|tracepoint| kernel.verify("on_uring", tracepoint, &btf).is_ok());
         Ok(kernel)
+    }
+
+    /// Losses of cgroups for which the table has no room are counted under cgroup 0, which is there from the start.
+    fn place_for_losses(&mut self, cpus: u32) -> Result<(), ProbeError> {
+        let mut map = self.map::<LossKey, Loss>("losses")?;
+        for (cpu, what) in (0..cpus).flat_map(|cpu| (1..=LOSS_KINDS).map(move |what| (cpu, what))) {
+            map.insert(LossKey { cgroup: 0, cpu, what }, Loss::default(), 0).map_err(|e| explain(&e))?;
+        }
+        Ok(())
     }
 
     fn program(&mut self, name: &str) -> Result<&mut BtfTracePoint, ProgramError> {
@@ -154,7 +126,7 @@ impl Kernel {
     /// Attaches every program: from here on records come.
     pub fn attach(&mut self) -> Result<(), ProbeError> {
         for (name, _) in PROGRAMS {
-            self.program(name).and_then(|p| p.attach().map(drop)).map_err(|e| load_error(&e))?;
+            self.program(name).and_then(|p| p.attach().map(drop)).map_err(|e| explain(&e))?;
         }
         if self.sees_uring {
             self.sees_uring = self.program("on_uring").and_then(|p| p.attach().map(drop)).is_ok();
@@ -173,7 +145,7 @@ impl Kernel {
 
     fn map<K: aya::Pod, V: aya::Pod>(&mut self, name: &str) -> Result<HashMap<&mut MapData, K, V>, ProbeError> {
         let map = self.ebpf.map_mut(name).ok_or_else(|| ProbeError::Load(format!("the object has no map {name}")))?;
-        HashMap::try_from(map).map_err(|e| load_error(&e))
+        HashMap::try_from(map).map_err(|e| explain(&e))
     }
 
     /// Watches a process; returns false when it was watched already.
@@ -182,13 +154,13 @@ impl Kernel {
         if map.get(&pid, 0).is_ok() {
             return Ok(false);
         }
-        map.insert(pid, 1, 0).map_err(|e| load_error(&e))?;
+        map.insert(pid, 1, 0).map_err(|e| explain(&e))?;
         Ok(true)
     }
 
     /// Watches who is born in a pid namespace.
     pub fn add_namespace(&mut self, inode: u32) -> Result<(), ProbeError> {
-        self.map::<u32, u32>("namespaces")?.insert(inode, 1, 0).map_err(|e| load_error(&e))
+        self.map::<u32, u32>("namespaces")?.insert(inode, 1, 0).map_err(|e| explain(&e))
     }
 
     /// Watches a cgroup; returns false when it was watched already.
@@ -197,7 +169,7 @@ impl Kernel {
         if map.get(&id, 0).is_ok() {
             return Ok(false);
         }
-        map.insert(id, 1, 0).map_err(|e| load_error(&e))?;
+        map.insert(id, 1, 0).map_err(|e| explain(&e))?;
         Ok(true)
     }
 
@@ -210,6 +182,12 @@ impl Kernel {
     #[must_use]
     pub fn counters(&self) -> Vec<Lane> {
         self.lanes.counters()
+    }
+
+    /// Bytes in the blocks that were no message.
+    #[must_use]
+    pub fn malformed(&self) -> u64 {
+        self.lanes.malformed
     }
 
     /// Losses so far, by cgroup, CPU and kind.
@@ -255,9 +233,9 @@ fn map_fd<'a>(ebpf: &'a Ebpf, name: &str) -> Result<BorrowedFd<'a>, ProbeError> 
 
 fn fill_plans(ebpf: &mut Ebpf, plans: &[(u32, Plan)]) -> Result<(), ProbeError> {
     let map = ebpf.map_mut("plans").ok_or_else(|| ProbeError::Load("the object has no plans".to_owned()))?;
-    let mut map: Array<_, Plan> = Array::try_from(map).map_err(|e| load_error(&e))?;
+    let mut map: Array<_, Plan> = Array::try_from(map).map_err(|e| explain(&e))?;
     for (nr, plan) in plans {
-        map.set(*nr, plan, 0).map_err(|e| load_error(&e))?;
+        map.set(*nr, plan, 0).map_err(|e| explain(&e))?;
     }
     Ok(())
 }

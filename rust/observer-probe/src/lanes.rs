@@ -25,8 +25,7 @@ impl Shared {
     fn map(fd: BorrowedFd<'_>, length: usize, writable: bool) -> Result<Shared, ProbeError> {
         let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
         // SAFETY: a new mapping at a place the kernel chooses.
-        let start =
-            unsafe { libc::mmap(std::ptr::null_mut(), length, protection, libc::MAP_SHARED, fd.as_raw_fd(), 0) };
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), length, protection, libc::MAP_SHARED, fd.as_raw_fd(), 0) };
         if start == libc::MAP_FAILED {
             return Err(ProbeError::io("map the probe's memory")(std::io::Error::last_os_error()));
         }
@@ -197,8 +196,7 @@ impl Lanes {
     /// none is left. Returns how many.
     pub fn drain(&mut self, limit: usize, all: bool, mut take: impl FnMut(&[u8])) -> usize {
         let until = if all { u64::MAX } else { self.settled() };
-        let mut next: Vec<(u64, usize)> =
-            (0..self.places.len()).filter_map(|cpu| Some((self.next_at(cpu)?, cpu))).collect();
+        let mut next: Vec<(u64, usize)> = (0..self.places.len()).filter_map(|cpu| Some((self.next_at(cpu)?, cpu))).collect();
         let mut count = 0;
         while count < limit {
             let Some((at, first)) = next.iter().enumerate().map(|(i, n)| (n.0, i)).min() else { break };

@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod lanes;
 pub mod lives;
 pub mod losses;
+pub mod missing;
 pub mod output;
 pub mod past;
 pub mod plan;

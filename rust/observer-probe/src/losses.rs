@@ -3,10 +3,11 @@
 //! that received + lost = the kernel's own count can be checked by anyone.
 
 use crate::abi::{Lane, Loss, LossKey};
+use crate::feed::Received;
 use serde_json::{json, Value};
 use std::collections::HashMap;
 
-/// Name and reason of each kind of loss. Source: docs/spec/bpf-abi.md §5.
+/// Name and reason of each kind of loss. Source: docs/spec/bpf-abi.md §6.
 const KINDS: [(&str, &str); 5] = [
     ("records", "the kernel's buffer was full"),
     ("records", "two records would have been built at once on one CPU"),
@@ -48,12 +49,12 @@ impl Losses {
 
 /// The line that closes the account: what each CPU counted, and what arrived.
 #[must_use]
-pub fn account(counters: &[Lane], received: u64, calls: u64, without_entry: u64) -> Value {
+pub fn account(counters: &[Lane], received: &Received, malformed: u64) -> Value {
     let sum = |of: fn(&Lane) -> u64| counters.iter().map(of).sum::<u64>();
     json!({
-        "type": "probe", "cpus": counters, "seen": sum(|c| c.seen), "received": received, "calls": calls,
+        "type": "probe", "cpus": counters, "seen": sum(|c| c.seen), "received": received.messages, "calls": received.calls,
         "lost": sum(|c| c.lost_ring + c.lost_busy), "cut": sum(|c| c.cut), "unreadable": sum(|c| c.unreadable),
-        "without_entry": without_entry,
+        "without_entry": received.without_entry, "malformed": received.malformed + malformed,
     })
 }
 

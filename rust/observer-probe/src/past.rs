@@ -116,7 +116,8 @@ impl Past {
         let mut packed = None;
         if e.records > 0 {
             let (records, base_ns, last_ns) = (e.records, e.base_ns, e.last_ns);
-            let piece = Packed::of(Batch { kind: Kind::Records, payload: e.payload, records, base_ns, last_ns }, &mut self.packer)?;
+            let piece =
+                Packed::of(Batch { kind: Kind::Records, payload: e.payload, records, base_ns, last_ns }, &mut self.packer)?;
             bytes += piece.batch.payload.len() as u64;
             packed = Some(piece);
         }

@@ -358,7 +358,7 @@ impl Watching {
         }
         let received = self.feed.received;
         let counters = self.kernel.counters();
-        let line = account(&counters, received.messages, received.calls, received.without_entry);
+        let line = account(&counters, &received, self.kernel.malformed());
         self.output.line(now, line, Severity::Info);
         if let (Some(root), Ok(_)) = (&mut self.root, &outcome) {
             root.exec_error()?;

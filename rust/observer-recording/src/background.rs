@@ -61,7 +61,11 @@ impl State {
     }
 
     fn bytes(&self) -> usize {
-        self.batches_bytes + self.encoder.payload.len() + self.calls.len() + self.typed.len() + self.blobs.iter().map(Vec::len).sum::<usize>()
+        self.batches_bytes
+            + self.encoder.payload.len()
+            + self.calls.len()
+            + self.typed.len()
+            + self.blobs.iter().map(Vec::len).sum::<usize>()
     }
 }
 

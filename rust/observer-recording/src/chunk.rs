@@ -91,8 +91,7 @@ pub struct Packer(zstd::bulk::Compressor<'static>);
 impl Packer {
     /// A packer for any number of payloads.
     pub fn new() -> Result<Packer, RecordingError> {
-        let level = std::env::var("OBS_LEVEL").ok().and_then(|s| s.parse().ok()).unwrap_or(LEVEL);
-        Ok(Packer(zstd::bulk::Compressor::new(level).map_err(RecordingError::io("set up compression"))?))
+        Ok(Packer(zstd::bulk::Compressor::new(LEVEL).map_err(RecordingError::io("set up compression"))?))
     }
 
     /// Compresses one payload.

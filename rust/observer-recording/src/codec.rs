@@ -2,10 +2,11 @@
 //! Records to bytes and back: the row encoding of docs/spec/recording.md §4. Stateless between chunks.
 
 use crate::measures::Measures;
+use crate::row::{Mix, Row};
 use crate::varint::{put, Cursor, DecodeError};
 use observer_model::{Blob, Record, SignalRecord, SyscallRecord, When};
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 
 const SAME_THREAD: u8 = 1;
 const HAS_FLAGS: u8 = 2;
@@ -19,56 +20,8 @@ const TOLD: u8 = 32;
 /// Numbers below this index `last_args` directly; the rest go through a map.
 const DENSE: usize = 512;
 
-/// Most bytes of a call before its blobs: 13 varints of at most 10 bytes, head and mask.
-const CALL_MAX: usize = 136;
-
 /// One part of a call's memory: bits as in the encoding, part, bytes.
 pub type Part<'a> = (u8, u16, &'a [u8]);
-
-/// Mixes thread ids; they are the kernel's, so that nobody can choose them to collide at will.
-#[derive(Default)]
-struct Mix(u64);
-
-impl Hasher for Mix {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|b| self.write_u32(u32::from(*b)));
-    }
-
-    fn write_u32(&mut self, word: u32) {
-        self.0 = (self.0.rotate_left(5) ^ u64::from(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0 ^ self.0 >> 32
-    }
-}
-
-/// Bytes put together before they are appended at once.
-struct Row {
-    bytes: [u8; CALL_MAX],
-    length: usize,
-}
-
-impl Row {
-    fn put(&mut self, mut v: u64) {
-        while v >= 0x80 {
-            self.byte((v as u8) | 0x80);
-            v >>= 7;
-        }
-        self.byte(v as u8);
-    }
-
-    fn put_signed(&mut self, v: i64) {
-        self.put(crate::varint::zigzag(v));
-    }
-
-    fn byte(&mut self, b: u8) {
-        if let Some(at) = self.bytes.get_mut(self.length) {
-            *at = b;
-            self.length += 1;
-        }
-    }
-}
 
 /// The last argument registers per syscall number: arguments are stored as differences from them.
 struct LastArgs {
@@ -198,7 +151,7 @@ impl ChunkEncoder {
         if has_parts {
             head |= HAS_BLOBS;
         }
-        let mut row = Row { bytes: [0; CALL_MAX], length: 0 };
+        let mut row = Row::new();
         self.begin(&mut row, head, (c.tid, c.pid), c.start_ns);
         row.put(u64::from(c.nr));
         self.put_start(&mut row, c.start_ns);
@@ -210,7 +163,7 @@ impl ChunkEncoder {
             row.put(c.result.unsigned_abs());
         }
         self.put_args(&mut row, c.nr, &c.args);
-        self.payload.extend_from_slice(&row.bytes[..row.length]);
+        self.payload.extend_from_slice(row.bytes());
         if has_parts {
             self.put_blobs(c.nr, parts);
         }
@@ -218,18 +171,15 @@ impl ChunkEncoder {
 
     fn put_args(&mut self, row: &mut Row, nr: u32, args: &[u64; 6]) {
         let last = self.last_args.slot(nr);
-        let at = row.length;
+        let at = row.mark();
         let mut mask = 0u8;
-        row.byte(0);
         for (i, (now, before)) in args.iter().zip(last.iter()).enumerate() {
             if now != before {
                 mask |= 1 << i;
                 row.put_signed(now.wrapping_sub(*before) as i64);
             }
         }
-        if let Some(place) = row.bytes.get_mut(at) {
-            *place = mask;
-        }
+        row.set(at, mask);
         *last = *args;
     }
 
@@ -240,12 +190,12 @@ impl ChunkEncoder {
         let mut count = 0u64;
         for (what, part, bytes) in parts {
             count += 1;
-            let mut row = Row { bytes: [0; CALL_MAX], length: 0 };
+            let mut row = Row::new();
             row.byte(what & 0x1f);
             row.put(u64::from(part));
             row.put(bytes.len() as u64);
             let head = self.payload.len();
-            self.payload.extend_from_slice(&row.bytes[..row.length]);
+            self.payload.extend_from_slice(row.bytes());
             if self.measures.tell(nr, what & 0x1f, part, bytes, &mut self.payload) {
                 self.payload[head] |= TOLD;
             } else {
@@ -262,14 +212,14 @@ impl ChunkEncoder {
     }
 
     fn push_signal(&mut self, s: &SignalRecord) {
-        let mut row = Row { bytes: [0; CALL_MAX], length: 0 };
+        let mut row = Row::new();
         self.begin(&mut row, SIGNAL, (s.tid, s.pid), s.start_ns);
         self.put_start(&mut row, s.start_ns);
         row.put(u64::from(s.signo));
         row.put_signed(i64::from(s.code));
         row.put(u64::from(s.sender_pid));
         row.put(u64::from(s.sender_uid));
-        self.payload.extend_from_slice(&row.bytes[..row.length]);
+        self.payload.extend_from_slice(row.bytes());
     }
 }
 

@@ -13,6 +13,7 @@ pub mod measures;
 pub mod outcome;
 pub mod query;
 pub mod reader;
+mod row;
 pub mod segment;
 pub mod typed;
 pub mod typed_codec;

@@ -23,7 +23,9 @@ fn structure() -> impl Strategy<Value = Blob> {
     (2usize..30, prop::collection::vec((0usize..30, any::<u64>()), 0..4), 0u8..2).prop_map(|(words, changes, arg)| {
         let mut bytes = vec![7u8; words * 8];
         for (word, value) in changes {
-            bytes.get_mut(word * 8..word * 8 + 8).map(|to| to.copy_from_slice(&value.to_le_bytes()));
+            if let Some(to) = bytes.get_mut(word * 8..word * 8 + 8) {
+                to.copy_from_slice(&value.to_le_bytes());
+            }
         }
         Blob { arg, when: When::Exit, part: 0, truncated: false, bytes }
     })

@@ -196,7 +196,7 @@ def _config(path: Path, trace_id: UUID, options: WatchOptions) -> dict[str, Any]
         command=None if options.command is None else options.command[1],
     )
     start["containers"] = [container.to_dict() for container in options.containers]
-    start["memory_read"] = "at_exit"  # docs/spec/bpf-abi.md §6: the time-of-check limit
+    start["memory_read"] = "at_exit"  # docs/spec/bpf-abi.md §7: the time-of-check limit
     inside = [container.cgroup for container in options.containers if container.cgroup is not None]
     # A container without a cgroup of its own is told by its pid namespace; both ways also see what is executed into it later.
     # One that has neither is told by its first process and what that starts.
