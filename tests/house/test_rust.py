@@ -22,6 +22,7 @@ LAYERS = [
     {"observer-evidence"},
     {"observer-recording", "observer-report"},
     {"observer-capture", "observer-probe", "observer-compare", "observer-export"},
+    {"observer-replay"},
     {"observer-py"},
 ]
 BINDING = "observer-py"

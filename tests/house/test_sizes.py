@@ -27,6 +27,8 @@ ROOMS_BY_SYSTEM = ("agents/linux", "agents/windows")
 EXCEPTIONS: dict[str, str] = {
     "tools/gen_evidence_vectors.py:vectors": "table: one row for each fault",
     "rust/observer-evidence": "one format: writer, verifier, proofs and notes share its types, and its attack tests its helpers",
+    "rust/observer-replay": "recorder and replayer are two ends of one stream: they share its types and tables",
+    "rust/observer-replay/src/effects/table.rs": "table: one row for each system call",
     "rust/observer-py/src/errors.rs:from_evidence": "table: one row for each error of the log",
     **{
         tree.named(path): "table: written by a generator under tools/"

@@ -4,13 +4,13 @@
 
 pub mod config;
 pub mod error;
-mod forward;
-mod memory;
-mod pinning;
-mod procfs;
+pub mod forward;
+pub mod memory;
+pub mod pinning;
+pub mod procfs;
 mod run;
-mod sys;
-mod task;
+pub mod sys;
+pub mod task;
 mod tracer;
 
 pub use config::Config;

@@ -43,7 +43,7 @@ pub fn entries(reader: &RecordingReader, index: usize) -> Result<Vec<(u64, Entry
                 found.push((number, Entry::Json(reader.table.json(&call?))));
             }
         }
-        Kind::Blob => {}
+        Kind::Blob | Kind::Replay => {}
     }
     Ok(found)
 }

@@ -7,12 +7,13 @@ use pyo3::types::PyDict;
 use std::path::Path;
 
 /// Every class this crate may raise; [`check`] proves at import that each exists.
-const CLASSES: [&str; 17] = [
+const CLASSES: [&str; 19] = [
     "CapabilityError",
     "CaptureError",
     "ChainBroken",
     "ChunkMismatch",
     "ClockRegression",
+    "DesyncError",
     "FormatError",
     "InternalError",
     "KeyUnusable",
@@ -20,6 +21,7 @@ const CLASSES: [&str; 17] = [
     "ManifestMismatch",
     "NewerVersion",
     "NotFoundError",
+    "ReplayError",
     "SequenceGap",
     "StorageFull",
     "TracePermission",

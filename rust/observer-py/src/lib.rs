@@ -12,6 +12,7 @@ mod plugin_clock;
 mod probe;
 mod recording;
 mod recording_errors;
+mod replay;
 mod report;
 
 #[pymodule]
@@ -26,5 +27,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     plugin_clock::register(module)?;
     recording::register(module)?;
     report::register(module)?;
+    replay::register(module)?;
     Ok(())
 }

@@ -12,7 +12,8 @@ pub fn bad_json(error: serde_json::Error) -> PyErr {
     Python::attach(|py| Raise::new("UsageError", format!("not the JSON this call takes: {error}")).into_err(py))
 }
 
-fn io_error(py: Python<'_>, what: &str, source: &io::Error) -> PyErr {
+/// An operating system error as the class that tells what to do about it.
+pub fn io_error(py: Python<'_>, what: &str, source: &io::Error) -> PyErr {
     use io::ErrorKind;
     let message = format!("cannot {what}: {source}");
     let (class, hint) = match source.kind() {

@@ -39,6 +39,7 @@ struct State {
     calls_count: u32,
     calls_ns: (u64, u64),
     blobs: Vec<Vec<u8>>,
+    replay: Vec<u8>,
     typed: Vec<u8>,
     typed_count: u32,
     typed_ns: (u64, u64),
@@ -57,7 +58,12 @@ struct State {
 impl State {
     fn pending(&self) -> bool {
         let records = self.encoder.records > 0 || self.calls_count > 0 || self.typed_count > 0;
-        records || !self.past.is_empty() || !self.batches.is_empty() || !self.blobs.is_empty() || !self.lines.is_empty()
+        records
+            || !self.past.is_empty()
+            || !self.batches.is_empty()
+            || !self.blobs.is_empty()
+            || !self.replay.is_empty()
+            || !self.lines.is_empty()
     }
 
     fn bytes(&self) -> usize {
@@ -65,6 +71,7 @@ impl State {
             + self.encoder.payload.len()
             + self.calls.len()
             + self.typed.len()
+            + self.replay.len()
             + self.blobs.iter().map(Vec::len).sum::<usize>()
     }
 }
@@ -180,6 +187,18 @@ impl Recorder {
         self.settle(state);
     }
 
+    /// Appends to the stream that a replay runs on.
+    pub fn push_replay(&self, bytes: &[u8]) {
+        let mut state = self.shared.lock();
+        state.replay.extend_from_slice(bytes);
+        self.settle(state);
+    }
+
+    /// False once sealing has failed (see [`Recorder::finish`] for why).
+    pub fn is_healthy(&self) -> bool {
+        !self.shared.lock().has_failed
+    }
+
     /// Appends a line of low volume.
     pub fn push_line(&self, event: Vec<u8>, severity: Severity) {
         let mut state = self.shared.lock();
@@ -265,6 +284,9 @@ fn take(state: &mut State) -> Taken {
     let lines = mem::take(&mut state.lines);
     for payload in mem::take(&mut state.blobs) {
         batches.push(Batch { kind: Kind::Blob, payload, records: 0, base_ns: 0, last_ns: 0 });
+    }
+    for payload in mem::take(&mut state.replay).chunks(PIECE_BYTES).map(<[u8]>::to_vec) {
+        batches.push(Batch { kind: Kind::Replay, payload, records: 0, base_ns: 0, last_ns: 0 });
     }
     if state.typed_count > 0 {
         let records = mem::take(&mut state.typed_count);

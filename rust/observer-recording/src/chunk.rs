@@ -26,6 +26,8 @@ pub enum Kind {
     Typed = 3,
     /// A piece of an attachment, told by the `attachment` line before it; no records.
     Blob = 4,
+    /// A piece of the stream that a replay runs on (docs/spec/replay.md); no records.
+    Replay = 6,
 }
 
 impl Kind {
@@ -37,6 +39,7 @@ impl Kind {
             Kind::Calls => "calls",
             Kind::Typed => "typed",
             Kind::Blob => "blob",
+            Kind::Replay => "replay",
         }
     }
 }
@@ -135,6 +138,7 @@ pub fn parse_header(chunk: &[u8]) -> Result<(Header, u8), RecordingError> {
         2 => Kind::Calls,
         3 => Kind::Typed,
         4 => Kind::Blob,
+        6 => Kind::Replay,
         other => return Err(RecordingError::Newer(format!("chunk kind {other}"))),
     };
     let header = Header {

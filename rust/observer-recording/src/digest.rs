@@ -165,7 +165,7 @@ pub fn digest(reader: &RecordingReader) -> Result<Value, RecordingError> {
         match header.kind {
             Kind::Records => records(&mut pass, &payload, header.records, header.base_ns)?,
             Kind::Calls => embedder_calls(&mut pass, &payload)?,
-            Kind::Blob => {}
+            Kind::Blob | Kind::Replay => {}
             Kind::Typed => typed_calls(&mut pass, &reader.table, &payload)?,
         }
     }

@@ -270,7 +270,7 @@ pub fn calls(
         match header.kind {
             Kind::Records => page.records(&header, payload)?,
             Kind::Calls => page.calls(&header, payload)?,
-            Kind::Blob => {}
+            Kind::Blob | Kind::Replay => {}
             Kind::Typed => page.typed(&reader.table, &header, payload)?,
         }
     }

@@ -48,6 +48,7 @@ class RecordingOptions:
         only: Names of syscalls or classes (`file`, `network`, `process`, …) to record; empty for all.
         pin: `auto`, `always` or `never`: keep recorder and program on one CPU, which makes their hand-over faster.
         follow: Record children too.
+        replayable: Keep everything that a replay needs (docs/spec/replay.md): the whole tree, every call.
         identity: On whose behalf; None for the calling user on this machine.
         container_id: The container the trace belongs to.
         plugin_id: The plugin the trace belongs to.
@@ -60,6 +61,7 @@ class RecordingOptions:
     only: tuple[str, ...] = ()
     pin: str = "auto"
     follow: bool = True
+    replayable: bool = False
     identity: IdentityContext | None = None
     container_id: UUID | None = None
     plugin_id: UUID | None = None
@@ -146,6 +148,11 @@ def record_command(argv: Sequence[str], options: RecordingOptions | None = None)
         KeyUnusable: [OBS101] The environment names a log key that cannot be used.
     """
     options = options or RecordingOptions()
+    if options.replayable and (options.only or not options.follow):
+        raise UsageError(
+            "a replay needs every call of every process",
+            hint="record --replayable without --only and --no-follow",
+        )
     if not argv:
         raise UsageError("no command was given", hint="observer record -- COMMAND [ARGUMENT…]")
     executable, key, trace_id, store = find_executable(argv[0]), load_hmac_key(), new_id(), TraceStore()
@@ -163,7 +170,8 @@ def record_command(argv: Sequence[str], options: RecordingOptions | None = None)
         if options.path is not None:
             store.register(trace_id, path)
         try:
-            report = json.loads(_native.record_command(config, key))
+            record = _native.record_replayable if options.replayable else _native.record_command
+            report = json.loads(record(config, key))
         except (CommandNotFound, CommandNotExecutable) as error:
             shutil.rmtree(path, ignore_errors=True)  # it holds the refused exec and nothing else
             error.hint = _why_not(error)

@@ -34,6 +34,7 @@ class Record:
       observer record -o build.rec -- make            into a directory of your choice
       observer record --only network,process -- curl http://localhost:8000/
       observer record --data 4096 -- python3 job.py   keep more of what is read and written
+      observer record --replayable -- ./prog          so that 'observer replay' can execute it again, exactly
       observer record --container -- crun run web     a container from before its first instruction (eBPF, as root)
     """
 
@@ -73,6 +74,11 @@ class Record:
         parser.add_argument(
             "--no-follow", action="store_true", help="record the command alone, not its children"
         )
+        parser.add_argument(
+            "--replayable",
+            action="store_true",
+            help="keep all that 'observer replay' needs to execute the command again, exactly, with nothing but the recording",
+        )
         self._prepare_engine(parser)
         parser.add_argument("--plugin", metavar="UUID", type=UUID, help="the plugin this belongs to")
         parser.add_argument("-q", "--quiet", action="store_true", help="say nothing at the end")
@@ -108,6 +114,7 @@ class Record:
             only=tuple(args.only),
             pin=args.pin,
             follow=not args.no_follow,
+            replayable=args.replayable,
             container_id=None if args.container is _STARTED else args.container,
             plugin_id=args.plugin,
         )
@@ -122,7 +129,9 @@ def _record(
 ) -> tuple[RecordedCommand, str]:
     """Record with the engine that was asked for, or the best that this user may; return which it was."""
     starts = args.container is _STARTED
-    engine = args.engine or ("auto" if starts else "ptrace")
+    engine = args.engine or ("auto" if starts and not args.replayable else "ptrace")
+    if args.replayable and engine != "ptrace":
+        raise UsageError("--replayable needs --engine ptrace", hint="the probe does not keep what calls gave")
     if engine == "ebpf" and args.no_follow:
         raise UsageError("--no-follow needs --engine ptrace", hint="the probe follows every child")
     if engine != "ptrace" and not args.no_follow:

@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
-from observer.cli.printing import print_json, safe
+from observer.cli.printing import print_json, safe, talk
 from observer.errors import DesyncError, NotFoundError, UsageError
 from observer.forensic.encoding import comparison_to_dict
+from observer.forensic.native import CommandReplay, replay_command
 from observer.model.comparison import ReplayComparison
 from observer.model.forensic import Breakpoint, BreakpointAction, ReplayEnvironment, ResourceLimits
-from observer.plugins.replay import PluginReplay
 from observer.trace import TraceStore
+from observer.trace.reading import Recording
 
 __all__ = ["Replay"]
 
@@ -23,13 +24,15 @@ _SHOWN = 10
 
 
 class Replay:
-    """Run a recorded plugin again with no host at all and compare every call with the recorded one.
+    """Execute a recorded program again, cut off from the world, and compare every call with the recorded one.
 
-    Final memory, globals and fuel are compared too. Exit status 0 when all is equal, 16 when something differs; the first
-    difference is named. Recordings made by 'observer plugin run' can be replayed.
+    Recordings made by 'observer record --replayable' and by 'observer plugin run' can be replayed. A command's replay
+    writes what the program wrote to standard output and error, and nothing else. Exit status 0 when all is equal, 16 when
+    something differs; the first difference is named.
 
     Examples:
       observer replay last
+      observer replay --json build.rec                        the verdict instead of the program's output
       observer replay last --break "path_open: args[2].contains('passwd')"
       observer replay last --with patched.wasm                up to the first divergence
       observer replay last --input /data/in.txt=other.txt     another file in place of the recorded one
@@ -61,15 +64,22 @@ class Replay:
             "--with", dest="other", type=Path, metavar="PLUGIN.wasm", help="another build of the plugin"
         )
         parser.add_argument(
-            "--timeout", type=float, default=60.0, metavar="S", help="seconds for each call into it"
+            "--timeout",
+            type=float,
+            metavar="S",
+            help="seconds for a command; for each call into a plugin (60)",
         )
         parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
     def run(self, args: argparse.Namespace) -> int:
         """Replay, print how it compares, and fail when it differs."""
         path = TraceStore().find(args.recording)
+        if Recording(path).start.source != "wasi":
+            return _command(path, args)
+        from observer.plugins.replay import PluginReplay  # the extra is loaded only for what needs it
+
         environment = ReplayEnvironment(
-            resource_limits=ResourceLimits(max_cpu_time=args.timeout),
+            resource_limits=ResourceLimits(max_cpu_time=60.0 if args.timeout is None else args.timeout),
             simulated_inputs=dict(_input(text) for text in args.input),
             breakpoints=tuple(_place(text) for text in args.places),
         )
@@ -101,6 +111,47 @@ class Replay:
                 _first(comparison, report.outcome.message), hint="see the differences above, or --json"
             )
         return 0
+
+
+def _command(path: Path, args: argparse.Namespace) -> int:
+    """Replay a recorded command; its output is this process's, unless JSON was asked for."""
+    if args.input or args.other is not None or args.places:
+        raise UsageError(
+            "--input, --with and --break are for recorded plugins",
+            hint="replay a command with no more than --json",
+        )
+    sys.stdout.flush()
+    replay = replay_command(path, output=not args.json, timeout_s=args.timeout)
+    if args.json:
+        print_json(_SCHEMA, "replay", _command_to_dict(path, replay))
+    elif not replay.whole and replay.divergence is None:
+        talk(
+            f"observer: the recorder was ended before the program was: replayed {replay.events:,} events, all that there are"
+        )
+    if replay.divergence is not None:
+        raise DesyncError(
+            replay.divergence.message,
+            hint="nothing after this point is proven; --json gives registers and memory of both sides",
+            where={"path": str(path), "event": replay.divergence.details.get("event")},
+        )
+    return 0
+
+
+def _command_to_dict(path: Path, replay: CommandReplay) -> dict[str, object]:
+    return {
+        "path": str(path),
+        "status": "completed" if replay.identical else "diverged",
+        "identical": replay.identical,
+        "events": replay.events,
+        "memory_checks": replay.checks,
+        "exit_code": replay.exit_code,
+        "signal": replay.signal,
+        "whole": replay.whole,
+        "notes": list(replay.notes),
+        "stdout_bytes": replay.written[0],
+        "stderr_bytes": replay.written[1],
+        "divergence": replay.divergence.details if replay.divergence is not None else None,
+    }
 
 
 def _differences(comparison: ReplayComparison) -> list[str]:

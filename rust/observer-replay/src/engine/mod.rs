@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Mechanism: ptrace, memory, calls made in a stopped thread, the stub process. Decides nothing about what to feed back.
+
+pub mod maps;
+pub mod remote;
+pub mod stub;
+pub mod sys;

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A call's entry and its return.
+
+use crate::effects::table;
+use crate::engine::maps::{hash_bytes, HASH_START};
+use crate::engine::sys;
+use crate::error::ReplayError;
+use crate::record::outputs::{buffers, bytes_at, Plan};
+use crate::record::special::{self, Done};
+use crate::record::task::{Call, State, Task};
+use crate::record::tracer::Tracer;
+use crate::record::{image, moved};
+use crate::regs::{index, Regs};
+use crate::stream::{Effect, Exit, What};
+use observer_capture::config::{ARCH, AUDIT_ARCH};
+use observer_capture::memory::Fetcher;
+use observer_capture::sys::{syscall_stop, SyscallStop, Tid};
+use observer_model::{flags, Record, SyscallRecord, When};
+
+/// Restart codes, which only tracers see: −516 … −512. Source: linux/errno.h.
+pub fn is_restart(result: i64) -> bool {
+    (-516..=-512).contains(&result)
+}
+
+const PR_SET_TSC: u64 = 26;
+const MADV_FREE: u64 = 8;
+const MADV_DONTNEED: u64 = 4;
+
+/// What a program gets without the kernel being asked.
+fn instead(nr: u32, args: &[u64; 6]) -> Option<i64> {
+    if i64::from(nr) == libc::SYS_prctl && args[0] == PR_SET_TSC {
+        return Some(0); // the recorder needs the counter to trap
+    }
+    table::refused(nr)
+}
+
+impl Tracer<'_> {
+    pub(super) fn syscall(&mut self, tid: Tid) -> Result<(), ReplayError> {
+        match syscall_stop(tid) {
+            Ok(SyscallStop::Entry(arch, ..)) => self.entry(tid, arch),
+            Ok(SyscallStop::Exit(result)) => self.exit(tid, result),
+            Ok(SyscallStop::None) | Err(_) => self.go_on(tid, 0),
+        }
+    }
+
+    fn entry(&mut self, tid: Tid, arch: u32) -> Result<(), ReplayError> {
+        let Ok(regs) = sys::registers(tid) else { return self.go_on(tid, 0) };
+        let (nr, args) = (regs.nr(), regs.args());
+        self.armed |= i64::from(nr) == libc::SYS_execve;
+        if !self.armed {
+            return self.go_on(tid, 0);
+        }
+        if arch != AUDIT_ARCH {
+            self.outcome.foreign_calls += 1;
+            self.mark(tid, "a call through the 32-bit entry (int 0x80)");
+        }
+        let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
+        let restarted = task.interrupted.take().filter(|(.., rip)| *rip == regs.rip());
+        task.state = State::Kernel;
+        let pid = task.pid;
+        let call = self.begun(tid, pid, &regs, restarted);
+        let unmodelled = call.plan.unmodelled;
+        let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
+        let (id, first) = (task.id, task.id == 0 && task.boundary == Regs::default());
+        requeue(task);
+        task.call = Some(call);
+        if !first {
+            self.emitter.enter(id, &regs, restarted.is_some());
+            self.at_entry(tid, nr, &args)?;
+        }
+        if unmodelled {
+            let name = observer_model::lookup(ARCH, nr).map_or_else(|| format!("call {nr}"), |call| call.name.to_owned());
+            self.mark(tid, &format!("{name}({:#x}, {:#x}) is not modelled: all memory was compared", args[0], args[1]));
+        }
+        self.go_on(tid, 0)
+    }
+
+    /// A call that is about to be made: what it names is read, and how it will be read again is planned.
+    fn begun(&mut self, tid: Tid, pid: Tid, regs: &Regs, restarted: Option<(u32, [u64; 6], u64)>) -> Box<Call> {
+        let (nr, args) = (regs.nr(), regs.args());
+        let (plan_nr, plan_args) = restarted.map_or((nr, args), |(nr, args, _)| (nr, args));
+        let mut record =
+            Box::new(SyscallRecord { tid: tid.unsigned_abs(), pid: pid.unsigned_abs(), nr, args, ..SyscallRecord::default() });
+        if let Some(known) = observer_model::lookup(ARCH, nr) {
+            Fetcher::new(tid, self.limits, &mut record, &mut self.scratch).run(known.fetches, When::Entry);
+        }
+        record.start_ns = sys::monotonic_ns();
+        let plan = Plan::new(tid, plan_nr, &plan_args);
+        let peeked = special::before(tid, nr, &args).or_else(|| moved::before(tid, nr, &args, &self.streams));
+        let instead = instead(nr, &args);
+        let mut call =
+            Box::new(Call { regs: *regs, nr, args: plan_args, plan, record, instead, executed: false, peeked, restore: false });
+        adjust(tid, &mut call);
+        call
+    }
+
+    fn exit(&mut self, tid: Tid, result: i64) -> Result<(), ReplayError> {
+        let now = sys::monotonic_ns();
+        let Some(mut call) = self.tasks.get_mut(&tid).and_then(|t| t.call.take()) else { return self.go_on(tid, 0) };
+        let result = call.instead.unwrap_or(result);
+        let mut regs = call.regs.returned(result);
+        if call.instead.is_some() || call.restore {
+            let _ = sys::set_registers(tid, &regs);
+        }
+        call.record.duration_ns = now.saturating_sub(call.record.start_ns);
+        call.record.result = result;
+        if is_restart(result) {
+            call.record.flags |= flags::RESTARTED;
+        }
+        self.show_own_affinity(tid, &call, result);
+        if let Some(known) = observer_model::lookup(ARCH, call.nr) {
+            Fetcher::new(tid, self.limits, &mut call.record, &mut self.scratch).run(known.fetches, When::Exit);
+        }
+        if call.executed {
+            self.begin_program(tid)?;
+        } else {
+            let exit = self.finished(tid, &call, result, &mut regs)?;
+            let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
+            task.boundary = regs;
+            task.interrupted = is_restart(result).then_some((call.nr, call.args, call.regs.rip()));
+            let id = task.id;
+            self.emitter.leave(id, exit);
+        }
+        self.recorder.push(&Record::Call(*call.record));
+        if i64::from(call.nr) == libc::SYS_sched_yield && !self.ready.is_empty() {
+            self.running = None;
+            if let Some(task) = self.tasks.get_mut(&tid) {
+                task.state = State::Ready;
+            }
+            self.ready.push_back(tid);
+            return Ok(());
+        }
+        self.make_ready(tid);
+        Ok(())
+    }
+
+    /// Everything the call changed.
+    fn finished(&mut self, tid: Tid, call: &Call, result: i64, regs: &mut Regs) -> Result<Exit, ReplayError> {
+        let mut effects = call.plan.effects(tid, &call.args, result);
+        if !(-4095..0).contains(&result) {
+            let Some(task) = self.tasks.get_mut(&tid) else { return Ok(Exit { result, sent: 0, effects }) };
+            note_addresses(task, call);
+            let mut done = Done { task, call, result, store: &mut self.store, objects: &mut self.objects };
+            effects.splice(0..0, done.effects()?);
+        }
+        match i64::from(call.nr) {
+            libc::SYS_rt_sigreturn => {
+                *regs = sys::registers(tid).map_err(ReplayError::io("read registers"))?;
+                effects.push(Effect::Regs(Box::new(*regs)));
+                effects.push(Effect::Xstate(sys::xstate(tid).unwrap_or_default()));
+            }
+            libc::SYS_arch_prctl if call.args[0] == 0x1001 || call.args[0] == 0x1002 => {
+                *regs = sys::registers(tid).map_err(ReplayError::io("read registers"))?;
+                effects.push(Effect::Regs(Box::new(*regs)));
+            }
+            libc::SYS_process_vm_writev if result > 0 => self.wrote_foreign(tid, call, result, &mut effects),
+            _ => {}
+        }
+        let sent = self.sent(tid, call, result, &mut effects);
+        Ok(Exit { result, sent, effects })
+    }
+
+    fn wrote_foreign(&mut self, tid: Tid, call: &Call, result: i64, effects: &mut Vec<Effect>) {
+        let Some(target) = Tid::try_from(call.args[0]).ok().and_then(|pid| self.tasks.get(&pid)) else { return };
+        for (address, bytes) in special::foreign_writes(call, tid, target.tid, result.unsigned_abs()) {
+            effects.push(Effect::MemoryOf(target.id, address, bytes));
+        }
+    }
+
+    /// Checksum of what the program gave away; what went to a standard stream, or into a shared file, becomes an effect.
+    fn sent(&mut self, tid: Tid, call: &Call, result: i64, effects: &mut Vec<Effect>) -> u64 {
+        let length = u64::try_from(result).unwrap_or(0);
+        if length == 0 {
+            return 0;
+        }
+        let Some((argument, vector)) = table::sent(call.nr) else {
+            effects.extend(moved::after(tid, call, length, &self.streams));
+            return 0;
+        };
+        if let Some(stream) = self.streams.of(tid, call.args[0]) {
+            effects.push(Effect::Output(stream));
+        }
+        if !self.objects.is_empty() {
+            effects.extend(moved::into_object(tid, call, length, &self.objects));
+        }
+        let address = call.args[usize::from(argument)];
+        let parts = if vector { buffers(tid, address, call.args[2], length) } else { vec![(address, length)] };
+        parts.iter().fold(HASH_START, |hash, (address, length)| hash_bytes(hash, &bytes_at(tid, *address, *length)))
+    }
+
+    /// While pinned, the program must see its own CPU mask.
+    fn show_own_affinity(&self, tid: Tid, call: &Call, result: i64) {
+        if i64::from(call.nr) == libc::SYS_sched_getaffinity && result > 0 {
+            let mask = self.pinning.own;
+            let size = usize::try_from(result).unwrap_or(0).min(mask.bytes().len());
+            sys::write_memory(tid, call.args[2], &mask.bytes()[..size]);
+        }
+    }
+
+    fn begin_program(&mut self, tid: Tid) -> Result<(), ReplayError> {
+        let regs = sys::registers(tid).map_err(ReplayError::io("read registers"))?;
+        let begun = image::begin(tid, &regs, &mut self.store)?;
+        let space = self.next_space;
+        self.next_space += 1;
+        let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
+        task.boundary = regs;
+        task.gadget = begun.gadget;
+        task.space = space;
+        (task.shares, task.heap_end, task.clear_tid, task.robust, task.interrupted) = (false, 0, 0, 0, None);
+        let id = task.id;
+        if begun.gadget == 0 {
+            self.mark(tid, "no system call instruction was found: reading the time stamp counter is not recorded");
+        }
+        self.emitter.event(id, What::Exec(Box::new(begun.exec)));
+        Ok(())
+    }
+}
+
+/// Changes the registers of a call that must not be made, or not so.
+fn adjust(tid: Tid, call: &mut Call) {
+    let mut regs = call.regs;
+    if call.instead.is_some() {
+        regs.0[index::ORIG_RAX] = u64::MAX;
+    } else if i64::from(call.nr) == libc::SYS_madvise && call.args[2] == MADV_FREE {
+        // Freed lazily, pages would vanish at some moment that nobody sees.
+        regs.0[index::RDX] = MADV_DONTNEED;
+        call.restore = true;
+    } else {
+        return;
+    }
+    let _ = sys::set_registers(tid, &regs);
+}
+
+/// Signals that came in the middle of a computation meet the program in this call, or right after it.
+fn requeue(task: &mut Task) {
+    while let Some((signal, info)) = task.deferred.pop_front() {
+        let number = task.requeued.len() as u64;
+        if sys::queue_signal(task.pid, task.tid, signal, number).is_ok() {
+            task.requeued.push_back((signal, info));
+        }
+    }
+}
+
+/// Addresses that matter when the thread ends.
+fn note_addresses(task: &mut Task, call: &Call) {
+    match i64::from(call.nr) {
+        libc::SYS_set_tid_address => task.clear_tid = call.args[0],
+        libc::SYS_set_robust_list => task.robust = call.args[0],
+        _ => {}
+    }
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Calls that change more than memory they name: mappings, shared objects, registers, other processes.
+
+use crate::engine::maps::{page_up, regions};
+use crate::error::ReplayError;
+use crate::record::outputs::{buffers, bytes_at};
+use crate::record::store::Store;
+use crate::record::task::{Call, Task};
+use crate::stream::{Effect, Mapping, Source};
+use observer_capture::sys::{read_memory, Tid};
+use std::collections::HashMap;
+use std::fs::{self, File, Metadata};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+
+const MAP_TYPE: u64 = 0xf;
+const MAP_PRIVATE: u64 = 2;
+const MAP_ANONYMOUS: u64 = 0x20;
+const MAP_GROWSDOWN: u64 = 0x100;
+/// Advice that changes content, or what a child inherits. Source: asm-generic/mman-common.h.
+const ADVICE: [u64; 9] = [4, 9, 10, 11, 18, 19, 24, 102, 103];
+/// Of larger files only what is mapped is kept.
+const WHOLE_FILE_MAX: u64 = 256 << 20;
+
+/// Shared objects of the recording, by device and inode; System V segments by their id.
+#[derive(Debug, Default)]
+pub struct Objects {
+    known: HashMap<(u64, u64), u32>,
+    next: u32,
+}
+
+impl Objects {
+    fn fresh(&mut self) -> u32 {
+        self.next += 1;
+        self.next
+    }
+
+    /// The object of a file, if it is one.
+    #[must_use]
+    pub fn of(&self, meta: &Metadata) -> Option<u32> {
+        self.known.get(&(meta.dev(), meta.ino())).copied()
+    }
+
+    /// Nothing is shared yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+}
+
+fn map(start: u64, length: u64, prot: u64, from: Source) -> Effect {
+    Effect::Map(Box::new(Mapping { start, length: page_up(length), prot: (prot & 0xffff_ffff) as u32, grows: false, from }))
+}
+
+/// Context of one finished call.
+pub struct Done<'a, 'b> {
+    /// The caller.
+    pub task: &'a mut Task,
+    /// The call.
+    pub call: &'a Call,
+    /// What it returned, not an error.
+    pub result: i64,
+    /// Where files go.
+    pub store: &'a mut Store<'b>,
+    /// What is shared.
+    pub objects: &'a mut Objects,
+}
+
+impl Done<'_, '_> {
+    /// Effects beyond those of the table.
+    pub fn effects(&mut self) -> Result<Vec<Effect>, ReplayError> {
+        let (a, address) = (self.call.args, self.result.cast_unsigned());
+        Ok(match i64::from(self.call.nr) {
+            libc::SYS_mmap => self.mmap()?,
+            libc::SYS_munmap => vec![Effect::Unmap(a[0], page_up(a[1]))],
+            libc::SYS_mprotect | libc::SYS_pkey_mprotect => {
+                vec![Effect::Protect(a[0], page_up(a[1]), (a[2] & 0xffff_ffff) as u32)]
+            }
+            libc::SYS_mremap => vec![Effect::Remap(a[0], page_up(a[1]), page_up(a[2]), address, (a[3] & 0xffff_ffff) as u32)],
+            libc::SYS_brk => self.brk(),
+            libc::SYS_madvise => advise(a),
+            libc::SYS_shmat => self.attach(address)?,
+            libc::SYS_shmdt => detach(self.call),
+            libc::SYS_process_vm_writev => Vec::new(), // the target's memory: see the tracer
+            _ => Vec::new(),
+        })
+    }
+
+    fn brk(&mut self) -> Vec<Effect> {
+        let (old, new) = (self.task.heap_end, self.result.cast_unsigned());
+        self.task.heap_end = new;
+        if old == 0 && self.call.args[0] == 0 {
+            return Vec::new();
+        }
+        if old == 0 {
+            let heap = regions(self.task.tid).unwrap_or_default().into_iter().find(|region| region.name == "[heap]");
+            return heap.map(|r| map(r.start, r.end - r.start, 3, Source::Zero)).into_iter().collect();
+        }
+        let (old, new) = (page_up(old), page_up(new));
+        match new.cmp(&old) {
+            std::cmp::Ordering::Greater => vec![map(old, new - old, 3, Source::Zero)],
+            std::cmp::Ordering::Less => vec![Effect::Unmap(new, old - new)],
+            std::cmp::Ordering::Equal => Vec::new(),
+        }
+    }
+
+    fn mmap(&mut self) -> Result<Vec<Effect>, ReplayError> {
+        let [_, length, prot, flags, fd, offset] = self.call.args;
+        let start = self.result.cast_unsigned();
+        let private = flags & MAP_TYPE == MAP_PRIVATE;
+        if flags & MAP_ANONYMOUS != 0 {
+            let from = if private { Source::Zero } else { self.new_object(length) };
+            let mut effect = map(start, length, prot, from);
+            if let Effect::Map(mapping) = &mut effect {
+                mapping.grows = flags & MAP_GROWSDOWN != 0;
+            }
+            return Ok(vec![effect]);
+        }
+        let path = format!("/proc/{}/fd/{}", self.task.tid, fd & 0xffff_ffff);
+        let meta = fs::metadata(&path).map_err(ReplayError::io("look at a mapped file"))?;
+        if meta.file_type().is_char_device() && meta.rdev() == libc::makedev(1, 5) {
+            let from = if private { Source::Zero } else { self.new_object(length) };
+            return Ok(vec![map(start, length, prot, from)]);
+        }
+        let Some(file) = File::open(&path).ok().filter(|_| meta.is_file()) else {
+            return Ok(self.opaque(start, length, prot));
+        };
+        let from =
+            if private { self.private_file(file, &meta, length, offset)? } else { self.shared_file(file, &meta, prot, offset)? };
+        Ok(vec![map(start, length, prot, from)])
+    }
+
+    /// A device, or a file that cannot be opened again: its bytes as they are now.
+    fn opaque(&mut self, start: u64, length: u64, prot: u64) -> Vec<Effect> {
+        let bytes = bytes_at(self.task.tid, start, length);
+        vec![map(start, length, prot, Source::Zero), Effect::Memory(start, bytes)]
+    }
+
+    fn new_object(&mut self, length: u64) -> Source {
+        self.task.shares = true;
+        Source::NewObject(self.objects.fresh(), page_up(length), None, 0)
+    }
+
+    fn private_file(&mut self, mut file: File, meta: &Metadata, length: u64, offset: u64) -> Result<Source, ReplayError> {
+        if meta.len() <= WHOLE_FILE_MAX {
+            return Ok(Source::Blob(self.store.keep(&mut file)?, offset));
+        }
+        let mut bytes = vec![0u8; usize::try_from(page_up(length).min(meta.len().saturating_sub(offset))).unwrap_or(0)];
+        file.read_exact_at(&mut bytes, offset).map_err(ReplayError::io("read a mapped file"))?;
+        Ok(Source::Blob(self.store.keep_bytes(&bytes)?, 0))
+    }
+
+    fn shared_file(&mut self, mut file: File, meta: &Metadata, prot: u64, offset: u64) -> Result<Source, ReplayError> {
+        if prot & 2 != 0 {
+            self.task.shares = true;
+        }
+        if let Some(known) = self.objects.of(meta) {
+            return Ok(Source::Object(known, offset));
+        }
+        let object = self.objects.fresh();
+        self.objects.known.insert((meta.dev(), meta.ino()), object);
+        let blob = if meta.len() > 0 { Some(self.store.keep(&mut file)?) } else { None };
+        Ok(Source::NewObject(object, meta.len(), blob, offset))
+    }
+
+    fn attach(&mut self, address: u64) -> Result<Vec<Effect>, ReplayError> {
+        let all = regions(self.task.tid).map_err(ReplayError::io("read a memory map"))?;
+        let Some(region) = all.into_iter().find(|region| region.start == address) else { return Ok(Vec::new()) };
+        self.task.shares = true;
+        let (length, key) = (region.end - region.start, (u64::MAX, region.file.1));
+        if let Some(known) = self.objects.known.get(&key) {
+            return Ok(vec![map(address, length, u64::from(region.prot), Source::Object(*known, 0))]);
+        }
+        let object = self.objects.fresh();
+        self.objects.known.insert(key, object);
+        let bytes = bytes_at(self.task.tid, address, length);
+        let blob = if bytes.iter().any(|byte| *byte != 0) { Some(self.store.keep_bytes(&bytes)?) } else { None };
+        Ok(vec![map(address, length, u64::from(region.prot), Source::NewObject(object, length, blob, 0))])
+    }
+}
+
+fn advise(args: [u64; 6]) -> Vec<Effect> {
+    let advice = if args[2] == 8 { 4 } else { args[2] }; // MADV_FREE was made MADV_DONTNEED
+    if ADVICE.contains(&advice) {
+        return vec![Effect::Advise(args[0], page_up(args[1]), advice as u32)];
+    }
+    Vec::new()
+}
+
+/// The length of a System V segment is known only while it is mapped: it was noted at the entry.
+fn detach(call: &Call) -> Vec<Effect> {
+    let length = call.peeked.as_ref().and_then(|bytes| bytes.first_chunk::<8>()).map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    vec![Effect::Unmap(call.args[0], length)]
+}
+
+/// What to note before a call that destroys it.
+#[must_use]
+pub fn before(tid: Tid, nr: u32, args: &[u64; 6]) -> Option<Vec<u8>> {
+    if i64::from(nr) != libc::SYS_shmdt {
+        return None;
+    }
+    let all = regions(tid).ok()?;
+    let region = all.into_iter().find(|region| region.start == args[0])?;
+    Some((region.end - region.start).to_le_bytes().to_vec())
+}
+
+/// Pieces of another process's memory that process_vm_writev(2) wrote.
+#[must_use]
+pub fn foreign_writes(call: &Call, caller: Tid, target: Tid, result: u64) -> Vec<(u64, Vec<u8>)> {
+    buffers(caller, call.args[3], call.args[4], result)
+        .into_iter()
+        .map(|(address, length)| {
+            let mut bytes = vec![0u8; usize::try_from(length).unwrap_or(0)];
+            let got = read_memory(target, address, &mut bytes);
+            bytes.truncate(got);
+            (address, bytes)
+        })
+        .collect()
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The files of a recording: stored content, checked against its name before it is used, and shared objects made from it.
+
+use crate::engine::stub::{copy_into, shared_file};
+use crate::error::ReplayError;
+use crate::record::store::{hex, BLOBS};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Opened files and objects of one replay.
+pub struct Files {
+    dir: PathBuf,
+    blobs: HashMap<[u8; 32], File>,
+    objects: HashMap<u32, File>,
+}
+
+fn check(file: &mut File, digest: &[u8; 32], name: &str) -> Result<(), ReplayError> {
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0u8; 1 << 20]);
+    loop {
+        match file.read(&mut buffer).map_err(ReplayError::io(format!("read the stored file {name}")))? {
+            0 => break,
+            got => hash.update(&buffer[..got]),
+        }
+    }
+    let found: [u8; 32] = hash.finalize().into();
+    if found != *digest {
+        return Err(ReplayError::Damaged(format!("the stored file {name} is not what was recorded: its digest differs")));
+    }
+    Ok(())
+}
+
+impl Files {
+    /// Those of the recording in `dir`.
+    #[must_use]
+    pub fn of(dir: &Path) -> Files {
+        Files { dir: dir.join(BLOBS), blobs: HashMap::new(), objects: HashMap::new() }
+    }
+
+    /// A stored file.
+    pub fn blob(&mut self, digest: &[u8; 32]) -> Result<&mut File, ReplayError> {
+        let name = hex(digest);
+        match self.blobs.entry(*digest) {
+            std::collections::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
+            std::collections::hash_map::Entry::Vacant(place) => {
+                let opened =
+                    OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(self.dir.join(&name));
+                let mut file = opened.map_err(ReplayError::io(format!("open the stored file {name}")))?;
+                if !file.metadata().is_ok_and(|meta| meta.is_file()) {
+                    return Err(ReplayError::Damaged(format!("the stored file {name} is not a plain file")));
+                }
+                check(&mut file, digest, &name)?;
+                Ok(place.insert(file))
+            }
+        }
+    }
+
+    /// Makes a shared object.
+    pub fn new_object(&mut self, number: u32, size: u64, content: Option<&[u8; 32]>) -> Result<(), ReplayError> {
+        let what = "make a shared object";
+        let mut file = shared_file(0).map_err(ReplayError::io(what))?;
+        if let Some(digest) = content {
+            let from = self.blob(digest)?;
+            from.seek(SeekFrom::Start(0)).and_then(|_| copy_into(from, &mut file)).map_err(ReplayError::io(what))?;
+        }
+        file.set_len(size).map_err(ReplayError::io(what))?;
+        self.objects.insert(number, file);
+        Ok(())
+    }
+
+    /// A shared object.
+    pub fn object(&self, number: u32) -> Result<&File, ReplayError> {
+        self.objects
+            .get(&number)
+            .ok_or_else(|| ReplayError::Damaged(format!("the replay stream uses shared object {number} before it is made")))
+    }
+
+    /// Writes into one.
+    pub fn write_object(&self, number: u32, offset: u64, bytes: &[u8]) -> Result<(), ReplayError> {
+        self.object(number)?.write_all_at(bytes, offset).map_err(ReplayError::io("write a shared object"))
+    }
+}

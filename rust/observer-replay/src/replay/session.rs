@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A replay that can be stepped event by event, looked into, changed and copied.
+
+use crate::engine::maps::{self, Region};
+use crate::engine::stub::{self, Zygote};
+use crate::error::ReplayError;
+use crate::machine;
+use crate::regs::Regs;
+use crate::replay::body::{Body, Stop};
+use crate::replay::divergence::Divergence;
+use crate::replay::files::Files;
+use crate::replay::source::EventSource;
+use crate::stream::{Death, Entry, Event, Exec, Fork, Mapping, Signal, TaskId, What};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// How to replay.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct Options {
+    /// Write what the program wrote to standard output and error to this process's own.
+    pub output: bool,
+    /// Replay though the processor differs from the recorded one.
+    pub other_machine: bool,
+    /// Namespaces to leave, CLONE_NEW… bits; what is not permitted is left out.
+    pub unshare: i32,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { output: true, other_machine: false, unshare: 0 }
+    }
+}
+
+/// What a step did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// An event was replayed.
+    Event(Event),
+    /// There is none left.
+    Finished,
+}
+
+/// How the command ended, as replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Exit status.
+    pub exit_code: Option<i32>,
+    /// Signal.
+    pub signal: Option<i32>,
+}
+
+/// A replay in progress. All its calls must come from one thread: it is the tracer.
+pub struct Session {
+    pub(super) source: EventSource,
+    pub(super) zygote: Zygote,
+    pub(super) bodies: BTreeMap<TaskId, Body>,
+    pub(super) files: Files,
+    pub(super) options: Options,
+    /// Events replayed.
+    pub(super) position: u64,
+    /// The next event's task is at its call's entry already.
+    pub(super) advanced: bool,
+    /// Arguments or results were changed: what follows is no longer the recorded run.
+    pub modified: bool,
+    pub(super) instead: Option<i64>,
+    /// Bytes written to standard output and error.
+    pub written: [u64; 2],
+    /// How the command ended, once it has.
+    pub ended: Option<Ended>,
+    /// What the recorder marked as not certain.
+    pub notes: Vec<String>,
+    /// Checksums of memory that were compared.
+    pub checks: u64,
+}
+
+impl Session {
+    /// Opens a recording and makes the first, empty process.
+    pub fn open(dir: &Path, options: Options) -> Result<Session, ReplayError> {
+        let source = EventSource::open(dir)?;
+        let recorded = source.start.get("machine").cloned().unwrap_or(Value::Null);
+        if let Some(difference) = machine::difference(&recorded).filter(|_| !options.other_machine) {
+            return Err(ReplayError::Unsupported(format!("this machine cannot replay the recording: {difference}")));
+        }
+        let stack = source.start.get("stack_limit").and_then(Value::as_u64).unwrap_or(8 << 20);
+        let zygote = Zygote::start(stack, options.unshare)?;
+        Ok(Session {
+            source,
+            zygote,
+            bodies: BTreeMap::new(),
+            files: Files::of(dir),
+            options,
+            position: 0,
+            advanced: false,
+            modified: false,
+            instead: None,
+            written: [0; 2],
+            ended: None,
+            notes: Vec::new(),
+            checks: 0,
+        })
+    }
+
+    /// Events replayed so far; the number of the next one.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// CLOCK_MONOTONIC ns, as recorded, of the last event replayed.
+    #[must_use]
+    pub fn time_ns(&self) -> u64 {
+        self.source.time_ns()
+    }
+
+    /// The recording's stream was closed by its writer.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.source.is_closed()
+    }
+
+    /// The next event, not yet replayed.
+    pub fn peek(&mut self) -> Result<Option<&Event>, ReplayError> {
+        self.source.peek()
+    }
+
+    /// A task that is alive.
+    pub fn body(&mut self, task: TaskId) -> Result<&mut Body, ReplayError> {
+        let position = self.position;
+        self.bodies
+            .get_mut(&task)
+            .ok_or_else(|| ReplayError::Damaged(format!("event {position} is of task {task}, which does not exist")))
+    }
+
+    /// The tasks that are alive.
+    pub fn tasks(&self) -> impl Iterator<Item = &Body> {
+        self.bodies.values()
+    }
+
+    /// Mappings of a task, without the engine's own.
+    pub fn maps(&mut self, task: TaskId) -> Result<Vec<Region>, ReplayError> {
+        let real = self.body(task)?.real;
+        let all = maps::regions(real).map_err(ReplayError::io("read the replay's memory map"))?;
+        Ok(all.into_iter().filter(|r| r.start < stub::BASE || r.start >= stub::END).collect())
+    }
+
+    pub(super) fn diverged(&mut self, task: TaskId, what: impl Into<String>, expected: Option<Regs>) -> ReplayError {
+        let body = self.bodies.get(&task);
+        let stack = body.map(|body| {
+            let start = body.regs.rsp() & !0xf;
+            (start, body.read(start, 256))
+        });
+        ReplayError::Diverged(Box::new(Divergence {
+            event: self.position,
+            task,
+            tid: body.map_or(0, |body| body.tid),
+            what: what.into(),
+            expected,
+            actual: body.map(|body| body.regs),
+            stack,
+        }))
+    }
+
+    /// Runs the task of the next event to the entry of its call, if that event begins one: the state is that of the call about to be
+    /// made. True when it did; [`Session::step`] finishes the event.
+    pub fn advance(&mut self) -> Result<bool, ReplayError> {
+        let Some(event) = self.source.peek()?.cloned() else { return Ok(false) };
+        let (What::Call(entry, _) | What::Enter(entry)) = &event.what else { return Ok(false) };
+        if !self.advanced {
+            self.run_to_call(event.task, entry)?;
+            self.advanced = true;
+        }
+        Ok(true)
+    }
+
+    /// Replays one event.
+    pub fn step(&mut self) -> Result<Step, ReplayError> {
+        let begun = std::mem::take(&mut self.advanced);
+        let Some(event) = self.source.next()? else { return Ok(Step::Finished) };
+        let task = event.task;
+        match &event.what {
+            What::Call(entry, exit) => {
+                if !begun {
+                    self.run_to_call(task, entry)?;
+                }
+                self.returns_maybe_changed(task, exit)?;
+            }
+            What::Enter(entry) if !begun => self.run_to_call(task, entry)?,
+            What::Enter(_) => {}
+            What::Return(exit) => self.returns_maybe_changed(task, exit)?,
+            What::Signal(signal) => self.signal(task, signal)?,
+            What::Fork(fork) => self.fork(task, fork)?,
+            What::Exec(exec) => self.exec(task, exec)?,
+            What::Death(death) => self.death(task, death)?,
+            What::Tsc { value, aux } => self.tsc(task, *value, *aux)?,
+            What::Preempt(_) => {}
+            What::Check(sum) => self.check(task, *sum)?,
+            What::Note(reason) => self.notes.push(reason.clone()),
+        }
+        self.position += 1;
+        Ok(Step::Event(event))
+    }
+
+    fn run_to_call(&mut self, task: TaskId, entry: &Entry) -> Result<(), ReplayError> {
+        let expected = self.source.decoder().entry(task, &entry.regs);
+        let body = self.body(task)?;
+        if entry.restarted {
+            body.regs = expected;
+        } else {
+            match body.run()? {
+                Stop::Call if crate::regs::CHECKED.iter().all(|at| body.regs.0[*at] == expected.0[*at]) => {}
+                Stop::Call if body.regs.nr() != expected.nr() => {
+                    let name = |nr| observer_model::lookup(observer_model::Arch::X86_64, nr).map_or("unknown", |call| call.name);
+                    let what = format!("it calls {} where {} was recorded", name(body.regs.nr()), name(expected.nr()));
+                    return Err(self.diverged(task, what, Some(expected)));
+                }
+                Stop::Call => return Err(self.diverged(task, "its registers differ at a call", Some(expected))),
+                stop => return Err(self.diverged(task, unexpected(stop, "a call"), Some(expected))),
+            }
+        }
+        let body = self.body(task)?;
+        body.in_call = true;
+        body.call = (expected.nr(), expected.args());
+        Ok(())
+    }
+
+    fn signal(&mut self, task: TaskId, signal: &Signal) -> Result<(), ReplayError> {
+        if signal.fault {
+            self.run_to_fault(task, i32::try_from(signal.number).unwrap_or(0))?;
+        }
+        let body = self.body(task)?;
+        body.write(signal.frame.0, &signal.frame.1)?;
+        body.regs = signal.regs;
+        body.in_call = false;
+        self.set_xstate(task, &signal.xstate)
+    }
+
+    fn run_to_fault(&mut self, task: TaskId, number: i32) -> Result<(), ReplayError> {
+        match self.body(task)?.run()? {
+            Stop::Fault(found) if found == number => Ok(()),
+            stop => Err(self.diverged(task, unexpected(stop, &format!("signal {number}")), None)),
+        }
+    }
+
+    fn tsc(&mut self, task: TaskId, value: u64, aux: Option<u32>) -> Result<(), ReplayError> {
+        let body = self.body(task)?;
+        match body.run()? {
+            Stop::Tsc(length, with_cpu) if with_cpu == aux.is_some() => {
+                body.regs = crate::record::signals::after_tsc(&body.regs, length, value, aux);
+                Ok(())
+            }
+            stop => Err(self.diverged(task, unexpected(stop, "a reading of the time stamp counter"), None)),
+        }
+    }
+
+    fn fork(&mut self, task: TaskId, fork: &Fork) -> Result<(), ReplayError> {
+        let parent = self.body(task)?;
+        let real = stub::spawn_from(parent.real, &parent.regs, fork.shares_memory)?;
+        let exe = parent.exe.clone();
+        let call = parent.call;
+        let regs = fork.regs;
+        let (id, tid, pid) = (fork.child, fork.tid, fork.pid);
+        self.bodies.insert(id, Body { id, tid, pid, parent: task, real, regs, in_call: false, call, exe });
+        for effect in &fork.effects {
+            self.apply(id, effect, 0)?;
+        }
+        Ok(())
+    }
+
+    fn exec(&mut self, task: TaskId, exec: &Exec) -> Result<(), ReplayError> {
+        let real = self.zygote.spawn()?;
+        let (tid, pid, parent) = match self.bodies.remove(&task) {
+            Some(old) => {
+                stub::end(old.real);
+                (old.pid, old.pid, old.parent)
+            }
+            None if task == 0 && self.position == 0 => (0, 0, 0),
+            None => return Err(ReplayError::Damaged(format!("task {task} executes a program and does not exist"))),
+        };
+        let body =
+            Body { id: task, tid, pid, parent, real, regs: exec.regs, in_call: false, call: (59, [0; 6]), exe: exec.exe.clone() };
+        self.bodies.insert(task, body);
+        for mapping in &exec.maps {
+            self.map(task, mapping)?;
+        }
+        let body = self.body(task)?;
+        for (address, bytes) in &exec.memory {
+            body.write(*address, bytes)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn map(&mut self, task: TaskId, mapping: &Mapping) -> Result<(), ReplayError> {
+        if mapping.start < stub::END && mapping.start.saturating_add(mapping.length) > stub::BASE {
+            return Err(ReplayError::Unsupported(format!(
+                "the program maps memory at {:#x}, where the engine is",
+                mapping.start
+            )));
+        }
+        let Some(body) = self.bodies.get(&task) else { return Err(ReplayError::Damaged(format!("task {task} does not exist"))) };
+        body.map(mapping, &mut self.files, &self.zygote)
+    }
+
+    fn death(&mut self, task: TaskId, death: &Death) -> Result<(), ReplayError> {
+        if death.fault {
+            self.run_to_fault(task, death.signal.unwrap_or(0))?;
+        }
+        let body = self.body(task)?;
+        stub::end(body.real);
+        self.bodies.remove(&task);
+        for effect in &death.effects {
+            self.apply(task, effect, 0)?;
+        }
+        if task == 0 {
+            self.ended = Some(Ended { exit_code: death.exit_code, signal: death.signal });
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, task: TaskId, sum: u64) -> Result<(), ReplayError> {
+        let real = self.body(task)?.real;
+        let found =
+            maps::checksum(real, (stub::BASE, stub::END), u64::MAX).map_err(ReplayError::io("sum up the replay's memory"))?;
+        self.checks += 1;
+        if found != Some(sum) && !self.modified {
+            return Err(self.diverged(task, "the content of its memory differs", None));
+        }
+        Ok(())
+    }
+}
+
+fn unexpected(stop: Stop, instead_of: &str) -> String {
+    match stop {
+        Stop::Call => format!("it makes a call where {instead_of} was recorded"),
+        Stop::Tsc(..) => format!("it reads the time stamp counter where {instead_of} was recorded"),
+        Stop::Fault(signal) => format!("it raises signal {signal} where {instead_of} was recorded"),
+        Stop::Gone => format!("its process is gone where {instead_of} was recorded"),
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        for body in self.bodies.values() {
+            stub::end(body.real);
+        }
+    }
+}
