@@ -30,7 +30,7 @@ OURS = (
 )
 DUCK = (
     "import sys, duckdb\nout, *logs = sys.argv[1:]\n"
-    'duckdb.sql("SET preserve_insertion_order=false")\n'
+    "duckdb.sql(\"SET preserve_insertion_order=false; SET memory_limit='2GB'\")\n"
     'duckdb.sql(f"COPY (SELECT json FROM read_ndjson_objects({logs!r}, maximum_object_size=1048576) '
     "WHERE json->>'$.kind' IS NULL ORDER BY json->>'$.event.timestamp') "
     "TO '{out}' (FORMAT csv, HEADER false, QUOTE '')\")\n"

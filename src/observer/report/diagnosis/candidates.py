@@ -9,10 +9,15 @@ from dataclasses import dataclass, field
 from observer.report.diagnosis.facts import Boot, Fact
 from observer.report.diagnosis.rules import RuleBook, Verdict
 
-__all__ = ["Candidate", "find_candidates", "gap_s"]
+__all__ = ["Candidate", "find_candidates", "gap_s", "wall_gap_s"]
 
 _CEILING = 0.99
 _FLOOR = 0.02
+_YEARLESS_END_US = 978_307_200_000_000
+"""End of the year 2000: no log worth a diagnosis is older."""
+_YEAR_S = 365.2425 * 86_400
+_ZONES_S = 1.6 * 86_400
+"""Half a day of zones either way, and a day of leap years."""
 _SLACK_S = 5.0
 """A symptom may be printed this much before its cause; processors and daemons print late."""
 _MAX_CLUSTERS = 20
@@ -65,8 +70,22 @@ def gap_s(first: Fact, second: Fact) -> float | None:
     if one.source == two.source and one.mono_us is not None and two.mono_us is not None:
         return (two.mono_us - one.mono_us) / 1e6
     if one.wall_us is not None and two.wall_us is not None:
-        return (two.wall_us - one.wall_us) / 1e6
+        return wall_gap_s(one.wall_us, two.wall_us)
     return None
+
+
+def wall_gap_s(first: int, second: int) -> float | None:
+    """Seconds between two wall clocks, in microseconds since 1970.
+
+    Syslog of RFC 3164 has neither year nor zone and is read as of the year 2000. Against a log that has both it is put into
+    the year where it is nearest; what then lies within a day of zones cannot be ordered.
+    """
+    yearless = [moment < _YEARLESS_END_US for moment in (first, second)]
+    gap = (second - first) / 1e6
+    if yearless[0] == yearless[1]:
+        return gap
+    gap -= round(gap / _YEAR_S) * _YEAR_S
+    return None if abs(gap) <= _ZONES_S else gap
 
 
 def find_candidates(boot: Boot, book: RuleBook) -> list[Candidate]:

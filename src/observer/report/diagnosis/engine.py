@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from observer.report.diagnosis.candidates import Candidate, find_candidates
+from observer.report.diagnosis.candidates import Candidate, find_candidates, wall_gap_s
 from observer.report.diagnosis.chain import build_incident
 from observer.report.diagnosis.facts import Boot
 from observer.report.diagnosis.outcome import ABSTAIN, Alternative, Diagnosis, Incident, stamp_of
@@ -130,7 +130,8 @@ def _seconds_left(last: Mapping[str, Any], end: Mapping[str, Any]) -> float | No
     if "boot_s" in last and "boot_s" in end:
         return float(end["boot_s"]) - float(last["boot_s"])
     if "wall" in last and "wall" in end:
-        return (datetime.fromisoformat(end["wall"]) - datetime.fromisoformat(last["wall"])).total_seconds()
+        begun, ended = (datetime.fromisoformat(one["wall"]).timestamp() * 1e6 for one in (last, end))
+        return wall_gap_s(round(begun), round(ended))
     return None
 
 
