@@ -19,7 +19,7 @@ WORKERS ?= 2
 FUZZ_RUNS ?= 1000000
 PYTEST_ARGS ?=
 
-.PHONY: deb fuzz crash help demo test check lint format bench golden readme setup setup-test clean distclean
+.PHONY: deb fuzz crash help demo test check lint format bench golden readme rules setup setup-test clean distclean
 
 help:  ## list what this Makefile can do
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ format: setup-test  ## rewrite the sources in the house's format
 
 bench: setup-test  ## measure against named peers, in the same run
 	@$(BIN)/python -m benchmarks
+
+rules: setup-test  ## recall and false alarms of the risk rules, over all behaviours and real builds and installs; minutes, needs the net
+	@$(BIN)/python -m tests.risks.report
 
 readme: setup-test  ## put what `make demo` and `make test` print into README.md
 	@$(MAKE) test | tee build/test.log

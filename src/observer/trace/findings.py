@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from observer.model.safe_text import safe
 from observer.model.summary import KeyEvent, RiskFactor
+from observer.trace.closer import closer_sights
 from observer.trace.reading import Recording, SealedLine
 from observer.trace.rules import SEVERITIES, Rule, Sight, load_rules, load_words
 from observer.trace.watch import Watch
@@ -35,8 +36,10 @@ class Findings:
     def __init__(self, rules: Sequence[Rule]) -> None:
         """Begin with nothing found."""
         self._rules = rules
-        self._tallies: dict[str, _Tally] = {}
+        self._tallies: dict[str, dict[int, _Tally]] = {}
         self._candidates: dict[tuple[str, str], list[Rule]] = {}
+        self._seen: dict[str, set[int]] = {}
+        self._wanted = frozenset().union(*(rule.after for rule in rules)) if rules else frozenset()
 
     def consider(self, sight: Sight) -> None:
         """Count the sight for every rule that it matches."""
@@ -48,11 +51,24 @@ class Findings:
                 if sight.kind in rule.kinds and (not rule.actions or sight.action in rule.actions)
             ]
         for rule in self._candidates[key]:
-            if rule.matches(sight):
+            if rule.matches(sight) and (not rule.after or self._follows(rule, sight)):
                 self._count(rule, sight)
+                if rule.id in self._wanted:
+                    self._seen.setdefault(rule.id, set()).add(sight.pid)
+                    self._seen.setdefault(f"{rule.id}/tree", set()).add(sight.tree)
+
+    def _follows(self, rule: Rule, sight: Sight) -> bool:
+        """Whether what must have come before did, in this process or one that it descends from, or in its tree."""
+        if rule.within == "trace":
+            return any(self._seen.get(before) for before in rule.after)
+        if rule.within == "tree":
+            return any(sight.tree in self._seen.get(f"{before}/tree", ()) for before in rule.after)
+        mine = set(sight.lineage())
+        return any(self._seen.get(before, set()) & mine for before in rule.after)
 
     def _count(self, rule: Rule, sight: Sight) -> None:
-        tally = self._tallies.setdefault(rule.id, _Tally())
+        group = {"process": sight.pid, "tree": sight.tree}.get("process" if rule.share else rule.per, 0)
+        tally = self._tallies.setdefault(rule.id, {}).setdefault(group, _Tally())
         subject = rule.shown(sight)
         is_new = subject not in tally.subjects
         if is_new and len(tally.subjects) < _MOST_DISTINCT:
@@ -62,11 +78,32 @@ class Findings:
         if sight.record_id and len(tally.record_ids) < _MOST_IDS and (is_new or not rule.distinct):
             tally.record_ids[sight.record_id] = None
 
-    def risks(self) -> list[RiskFactor]:
-        """Return the findings, worst first, then in order of rule id."""
-        found = [rule for rule in self._rules if rule.id in self._tallies]
+    def risks(self, opened: Mapping[int, int] | None = None) -> list[RiskFactor]:
+        """Return the findings, worst first, then in order of rule id.
+
+        Args:
+            opened: How many files each process opened, for rules that ask what share of them matched.
+        """
+        merged = {
+            rule.id: self._merged(rule, opened or {}) for rule in self._rules if rule.id in self._tallies
+        }
+        found = [rule for rule in self._rules if not rule.hidden and merged.get(rule.id) is not None]
         found.sort(key=lambda rule: (-SEVERITIES.index(rule.severity), -rule.deduct, rule.id))
-        return [self._risk(rule, self._tallies[rule.id]) for rule in found]
+        return [self._risk(rule, tally) for rule in found if (tally := merged[rule.id]) is not None]
+
+    def _merged(self, rule: Rule, opened: Mapping[int, int]) -> _Tally | None:
+        """Return what all groups that are large enough found together; None when there is none."""
+        whole = _Tally()
+        for group, tally in self._tallies[rule.id].items():
+            enough = len(tally.subjects) >= rule.at_least
+            # Whoever reads everything, as a backup does, is not after this.
+            sought = not rule.share or len(tally.subjects) >= rule.share * opened.get(group, 0)
+            if enough and sought:
+                whole.count += tally.count
+                for record_id in list(tally.record_ids)[: _MOST_IDS - len(whole.record_ids)]:
+                    whole.record_ids[record_id] = None
+                whole.subjects.update(tally.subjects)
+        return whole if whole.count else None
 
     @staticmethod
     def _risk(rule: Rule, tally: _Tally) -> RiskFactor:
@@ -100,7 +137,9 @@ def find_risks(recording: Recording, lines: Iterable[SealedLine], whole: Iterabl
         else:
             for seen in watch.see_call(item):
                 findings.consider(seen)
-    return findings.risks()
+    for sight in closer_sights(recording, watch):
+        findings.consider(sight)
+    return findings.risks(watch.opened())
 
 
 def _timed(lines: Iterable[SealedLine]) -> Iterator[tuple[int, int, Any]]:
@@ -110,9 +149,22 @@ def _timed(lines: Iterable[SealedLine]) -> Iterator[tuple[int, int, Any]]:
         yield at, 1, line
 
 
+def _is_dull(line: bytes) -> bool:
+    """Whether a call of a name that does many things does none that a rule or the world asks about."""
+    if b'"syscall":"fcntl"' in line:
+        return b"F_DUPFD" not in line and b"F_SETFD" not in line
+    if b'"syscall":"ioctl"' in line:
+        return b"TIOCGPT" not in line and b"FIOCLEX" not in line
+    if b'"syscall":"sendto"' in line:
+        return not any(word in line for word in (b"mining", b"method", b"jsonrpc", b"login", b"stratum"))
+    if b'"syscall":"clone' in line:
+        return b"CLONE_NEW" not in line
+    return b'"syscall":"prctl"' in line and b"PR_SET_NAME" not in line
+
+
 def _calls(recording: Recording, query: dict[str, Any]) -> Iterator[tuple[int, int, Any]]:
     for line in recording.call_lines(query):
         # A program that looks for a file in many places misses often, and no rule asks about that.
-        if b'"errno":"ENOENT"' not in line:
+        if b'"errno":"ENOENT"' not in line and not _is_dull(line):
             call = json.loads(line)
             yield int(call["start_ns"]), 0, call

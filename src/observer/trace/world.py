@@ -7,15 +7,23 @@ Only what the rules ask about is kept, and the tables are bounded: a trace of an
 from __future__ import annotations
 
 import posixpath
+import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-__all__ = ["Descriptor", "Process", "World", "Written"]
+__all__ = ["Descriptor", "Process", "TEMPORARY", "World", "Written"]
 
+# Places to look at, not to write. Memory-backed ones come first.
+TEMPORARY: Final = ("/dev/shm/", "/run/shm/", "/tmp/", "/var/tmp/")  # noqa: S108
 _MOST_WRITTEN: Final = 65_536  # files remembered as written; the oldest are forgotten first
 _MOST_DESCRIPTORS: Final = 4_096  # per process
+_MOST_NETWORKED: Final = 64  # connected processes that a closer look may be taken at
+_MOST_GENERATIONS: Final = 64  # ancestors looked at; deeper trees are cut
+_INTERPRETER: Final = re.compile(
+    r"(?:python|perl|ruby|node|nodejs|php|lua|luajit|tclsh|sh|bash|dash|zsh|ksh|ash)[\d.]*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +34,15 @@ class Descriptor:
         path: The file's path, or empty.
         socket: `stream` or `datagram` for an internet socket, else empty.
         remote: Whether that socket is connected to anything at all.
+        channel: Name of the pipe, socket pair or terminal that it is an end of; equal for both ends.
+        cloexec: Whether it is closed when another program is executed.
     """
 
     path: str = ""
     socket: str = ""
     remote: bool = False
+    channel: str = ""
+    cloexec: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +53,15 @@ class Written:
         program: Name of the program.
         networked: Whether its process was connected to another machine by then.
         record_id: The call that opened or made it.
+        life: What its process was running: a number that no other program run has.
+        installer: It was, or was started by, a program that installs packages.
     """
 
     program: str
     networked: bool
     record_id: str
+    life: int = 0
+    installer: bool = False
 
 
 @dataclass(slots=True)
@@ -55,12 +71,30 @@ class Process:
     pid: int
     ppid: int = 0
     exe: str = ""
+    argv: tuple[str, ...] = ()
     cwd: str = ""
+    root: str = ""
     uid: int | None = None
     euid: int | None = None
     gid: int | None = None
     egid: int | None = None
     networked: bool = False
+    accepted: bool = False
+    alive: bool = True
+    parent: Process | None = None
+    container: str = ""
+    last_read: str = ""
+    recent: tuple[str, ...] = ()
+    files_read: int = 0
+    files_written: int = 0
+    loaded: bool = False
+    names: frozenset[str] = frozenset()
+    trusted: bool = True
+    installer: bool = False
+    fetches: bool = False
+    tree: int = 0
+    life: int = 0
+    rewritten: set[str] = field(default_factory=set)
     files: dict[int, Descriptor] = field(default_factory=dict)
 
     @property
@@ -68,15 +102,64 @@ class Process:
         """The last part of the executable's path."""
         return posixpath.basename(self.exe)
 
+    @property
+    def script(self) -> str:
+        """The name of the script or module that an interpreter runs, or nothing: `pip` of `python3 -m pip`."""
+        if not _INTERPRETER.fullmatch(self.program):
+            return ""
+        words = iter(self.argv[1:])
+        for word in words:
+            if word == "-m":
+                return next(words, "").partition(".")[0]
+            if word in ("-c", "-e"):
+                return ""
+            if not word.startswith("-"):
+                return posixpath.basename(word)
+        return ""
+
+    def ancestors(self) -> Iterator[Process]:
+        """Yield the processes that led to this one, nearest first."""
+        process, left = self.parent, _MOST_GENERATIONS
+        while process is not None and left:
+            yield process
+            process, left = process.parent, left - 1
+
+    def lineage(self) -> Iterator[Process]:
+        """Yield this process and its ancestors."""
+        yield self
+        yield from self.ancestors()
+
+
+# Programs that start what has nothing to do with each other.
+_TOPS: Final = frozenset({
+    "systemd", "init", "sshd", "cron", "crond", "containerd-shim", "containerd-shim-runc-v2", "conmon", "dockerd", "containerd",
+    "supervisord", "runsv", "tini", "login",
+})  # fmt: skip
+
 
 class World:
     """The processes of one trace, followed through its lines and calls in order of time."""
 
-    def __init__(self) -> None:
-        """Begin with no process."""
+    def __init__(self, programs: Mapping[str, frozenset[str]] | None = None) -> None:
+        """Begin with no process.
+
+        Args:
+            programs: Sets of program names; asked are `installers`, `package_managers` and `remote_login`.
+        """
+        self._programs = programs or {}
         self.processes: dict[int, Process] = {}
         self.workdir = ""
         self.written: OrderedDict[str, Written] = OrderedDict()
+        self.moved: OrderedDict[str, str] = OrderedDict()
+        self.derived: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self.networked: dict[int, Process] = {}
+        self.shells: dict[int, Process] = {}
+        self.ever_networked: list[Process] = []
+        self.origins: OrderedDict[str, Written | None] = OrderedDict()
+        self.links: OrderedDict[str, str] = OrderedDict()
+        self.packed: set[str] = set()
+        self._lives = 0
+        self._channels = 0
 
     def process(self, pid: int) -> Process:
         """Return a process, made on the spot when no line introduced it."""
@@ -89,24 +172,72 @@ class World:
         if process is None or event.get("what") == "start":
             process = self._born(pid, int(event.get("ppid") or 0))
         process.exe = event.get("exe") or process.exe
+        process.argv = tuple(map(str, event.get("argv") or ())) or process.argv
         process.cwd = event.get("cwd") or process.cwd
+        process.container = str(event.get("container_id") or process.container)
         for name in ("uid", "euid", "gid", "egid"):
             if event.get(name) is not None:
                 setattr(process, name, int(event[name]))
+        if process.root and process.exe.startswith(f"{process.root}/"):
+            process.exe = process.exe[len(process.root) :]
         self.workdir = self.workdir or process.cwd
+        self._classify(process)
+
+    def _classify(self, process: Process) -> None:
+        """Work out what is asked about a process with each of its calls."""
+        self._lives += 1
+        process.life = self._lives
+        process.names = frozenset({process.program, process.script} - {""})
+        process.trusted = self.is_trusted(process)
+        named = process.names if process.trusted else frozenset()
+        own = bool(named & self._programs.get("installers", frozenset()))
+        process.fetches = own or bool(named & self._programs.get("package_managers", frozenset()))
+        process.installer = own or (process.parent is not None and process.parent.installer)
+        process.tree = process.pid
+        for ancestor in process.ancestors():
+            if ancestor.program in _TOPS or ancestor.pid <= 1:
+                break
+            process.tree = ancestor.pid
 
     def _born(self, pid: int, ppid: int) -> Process:
         parent = self.processes.get(ppid)
         child = Process(pid, ppid)
-        if parent is not None:
-            child = replace(parent, pid=pid, ppid=ppid, files=dict(parent.files))
+        if parent is not None and ppid != pid:
+            child = replace(parent, pid=pid, ppid=ppid, parent=parent, files=dict(parent.files))
+            child.alive, child.rewritten = True, set()
+            if any(held.remote for held in child.files.values()):
+                self.join_network(child)
+            else:
+                child.accepted = child.networked = False
+            child.recent = ()
+            child.last_read, child.files_read, child.files_written = "", 0, 0
         self.processes[pid] = child
         return child
 
+    def join_network(self, process: Process) -> None:
+        """Remember that a process is connected to somebody, unless letting people in is what it is for."""
+        process.networked = True
+        if not (process.trusted and process.names & self._programs.get("remote_login", frozenset())):
+            self.networked[process.pid] = process
+            if len(self.ever_networked) < _MOST_NETWORKED:
+                self.ever_networked.append(process)
+
+    def replaced(self, process: Process) -> None:
+        """Close what another program does not inherit, and ask again whether it is connected."""
+        process.files = {number: held for number, held in process.files.items() if not held.cloexec}
+        self.networked.pop(process.pid, None)
+        if any(held.remote for held in process.files.values()):
+            self.join_network(process)
+        else:
+            process.networked = process.accepted = False
+
     def end(self, pid: int) -> None:
         """Forget the descriptors of a process that ended; who it was stays known."""
+        self.networked.pop(pid, None)
+        self.shells.pop(pid, None)
         if pid in self.processes:
             self.processes[pid].files = {}
+            self.processes[pid].alive = False
 
     def resolve(self, process: Process, path: str, directory: str | None = None) -> str:
         """Return the absolute, normal form of a path; relative ones begin at `directory` or the working directory.
@@ -126,9 +257,39 @@ class World:
         if isinstance(number, int) and (number in process.files or len(process.files) < _MOST_DESCRIPTORS):
             process.files[number] = descriptor
 
-    def note_written(self, path: str, by: Written) -> None:
-        """Remember who wrote a file."""
-        self.written[path] = by
-        self.written.move_to_end(path)
-        if len(self.written) > _MOST_WRITTEN:
-            self.written.popitem(last=False)
+    def new_channel(self, kind: str) -> str:
+        """Return a name for a pipe or socket pair that nothing else has."""
+        self._channels += 1
+        return f"{kind}:{self._channels}"
+
+    def note_written(self, path: str, by: Written, *, existed: bool = False) -> None:
+        """Remember who wrote a file, and who did so first; `existed`: it was there before anybody here wrote it."""
+        _remember(self.written, path, by)
+        if path not in self.origins:
+            _remember(self.origins, path, None if existed else by)
+
+    def note_moved(self, old: str, new: str) -> None:
+        """Remember what a file was called at first, through any number of renamings."""
+        _remember(self.moved, new, self.moved.pop(old, old))
+
+    def note_link(self, target: str, link: str) -> None:
+        """Remember what a link leads to."""
+        _remember(self.links, link, target)
+
+    def note_derived(self, source: str, made: str, program: str) -> None:
+        """Remember that a process wrote one file after it had read another; a name that tells so is not forgotten."""
+        if source != made and not self.derived.get(source, ("", ""))[0].startswith(source):
+            _remember(self.derived, source, (made, program))
+
+    def is_trusted(self, process: Process) -> bool:
+        """Whether a program's name may be believed: its file was not written here and lies in no temporary or hidden place."""
+        exe = process.exe
+        hidden = posixpath.basename(exe).startswith(".")
+        return bool(exe) and not hidden and not exe.startswith(TEMPORARY) and exe not in self.written
+
+
+def _remember(table: OrderedDict[str, Any], key: str, value: Any) -> None:
+    table[key] = value
+    table.move_to_end(key)
+    if len(table) > _MOST_WRITTEN:
+        table.popitem(last=False)

@@ -71,7 +71,8 @@ def test_another_users_rights() -> None:
         rules_of(START, call("setresuid", "-1", "1000", "-1"), process("exec", exe="/bin/true", euid=1000))
         == set()
     )
-    assert rules_of(START, call("setuid", "0")) == {"user-changed"}
+    assert rules_of(START, call("setuid", "0")) == {"user-changed", "became-root"}
+    assert rules_of(START, call("setuid", "33")) == {"user-changed"}
 
 
 def test_deeds_of_root() -> None:

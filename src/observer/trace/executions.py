@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the execution of a program amounts to: where its file comes from, who started it, and who operates it."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from observer.trace.process_calls import looks_like_kernel_thread
+from observer.trace.reading import SealedLine
+from observer.trace.rules import Sight, Words
+from observer.trace.sighting import CallSeen, clothe
+from observer.trace.socket_calls import relay_of
+from observer.trace.text import unquote
+from observer.trace.world import TEMPORARY, Descriptor, Process, World
+
+__all__ = ["Executions"]
+
+_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/[^/]+)/fd/\d+")
+_LOADER: Final = re.compile(r"ld(?:-linux|-musl)?[-\w.]*\.so(?:\.\d+)*|ld-[\d.]+\.so")
+_NEAR: Final = 3  # generations between a server and a shell that it started
+
+
+class Executions:
+    """Follows execve from the call, which names the file, to the line that tells what runs now."""
+
+    def __init__(self, world: World, words: Words) -> None:
+        """Take the world that programs are executed in."""
+        self._world = world
+        self._programs = words.programs
+        self._executing: dict[int, tuple[str, str]] = {}
+
+    def attempted(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:
+        """Take in the call."""
+        if call.values.get("outcome") in ("ok", "no_result"):
+            path = call.paths[0] if call.paths else ""
+            if call.name == "execveat" and unquote(call.text(1)) == "" and call.text(0).isdigit():
+                path = call.process.files.get(int(call.text(0)), Descriptor()).path
+            if path:
+                self._executing[call.process.pid] = (path, sight.record_id)
+        return (sight,)
+
+    def happened(self, line: SealedLine, pid: int) -> Sight:
+        """Take in the line and return what it amounts to."""
+        before = replace(self._world.process(pid))
+        self._world.begin(line.event)
+        process = self._world.process(pid)
+        self._world.replaced(process)
+        process.loaded, process.last_read, process.recent, process.rewritten = False, "", (), set()
+        path, record_id = self._executing.pop(pid, (process.exe, line.record_id))
+        if "memfd:" in process.exe or process.exe.endswith(" (deleted)") or _DESCRIPTOR.fullmatch(path):
+            path = (
+                process.exe or path
+            )  # the kernel's own word; a descriptor's number may have been used again
+        elif _DESCRIPTOR.fullmatch(process.exe):
+            process.exe = path
+        sight = clothe(Sight("exec", record_id, paths=(path,)), process)
+        sight.arguments = {"argv": shlex.join(process.argv), "argv0": process.argv[0] if process.argv else ""}
+        sight.subjects.update(path=path, program=process.exe, call=sight.arguments["argv"][:120])
+        self._add_origin(process, path, sight)
+        self._add_rights(before, process, sight.traits)
+        self._add_shell(process, sight.traits)
+        packers = self._programs.get("archivers", frozenset()) | self._programs.get(
+            "compressors", frozenset()
+        )
+        if process.names & packers and (channel := process.files.get(1, Descriptor()).channel):
+            self._world.packed.add(channel)
+        if process.installer:
+            sight.traits.add("by-installer")
+        if looks_like_kernel_thread(sight.arguments["argv0"]) and process.program != sight.arguments["argv0"]:
+            sight.traits.add("kernel-name")
+        return sight
+
+    def _add_origin(self, process: Process, path: str, sight: Sight) -> None:
+        traits = sight.traits
+        for place in self._files(process, path):
+            found = self._place(place)
+            if place == path or {"temporary", "outside-workdir"} <= found:
+                traits.update(found)
+            if (written := self._world.written.get(place)) is None:
+                continue
+            traits.add("written-here")
+            sight.paths, sight.subjects["path"] = (place,), place
+            traits.update({"downloaded"} if written.networked else ())
+            traits.update({"installed"} if written.installer else ())
+            # Tools for a target carry its name in front: x86_64-linux-gnu-ld.bfd.
+            names = {written.program, written.program.rpartition("-")[2]}
+            traits.update({"linked-here"} if names & self._programs["linkers"] else ())
+        base = posixpath.basename(path)
+        if base.startswith(".") or base.endswith(" ") or "/..." in path:
+            traits.add("hidden-file")
+
+    def _files(self, process: Process, path: str) -> list[str]:
+        """Return the files that run: the program, and what an interpreter or the dynamic loader was told to run."""
+        files = [path]
+        if _LOADER.fullmatch(process.program):
+            files += [self._world.resolve(process, word) for word in process.argv[1:] if "/" in word][:1]
+        elif process.script:
+            named = (word for word in process.argv[1:] if posixpath.basename(word) == process.script)
+            files += [self._world.resolve(process, word) for word in named][:1]
+        return files
+
+    def _place(self, path: str) -> set[str]:
+        traits = set()
+        if path.startswith(TEMPORARY):
+            traits.add("temporary")
+            traits.update({"in-memory-place"} if path.startswith(TEMPORARY[:2]) else ())
+        workdir = self._world.workdir
+        if not workdir or workdir == "/" or not path.startswith(f"{workdir.rstrip('/')}/"):
+            traits.add("outside-workdir")
+        if "memfd:" in path or path.endswith(" (deleted)") or _DESCRIPTOR.fullmatch(path):
+            traits.add("fileless")
+        return traits
+
+    def _add_rights(self, before: Process, process: Process, traits: set[str]) -> None:
+        if process.euid != before.euid and process.euid == 0 and before.euid is not None:
+            traits.add("privilege-gained")
+
+    def _add_shell(self, process: Process, traits: set[str]) -> None:
+        remote = [process.files.get(number, Descriptor()).remote for number in (0, 1, 2)]
+        if any(remote):
+            traits.add("input-from-socket")
+        self._world.shells.pop(process.pid, None)
+        if not process.names & self._programs["shells"]:
+            return
+        traits.add("shell")
+        if _is_interactive(process.argv):
+            traits.add("interactive")
+            self._world.shells[process.pid] = process
+            if relay_of(process, list(self._world.networked.values())) is not None:
+                traits.add("relayed")
+        self._add_starter(process, traits)
+
+    def _add_starter(self, process: Process, traits: set[str]) -> None:
+        """Tell whether a shell was started by something that serves or uses the network."""
+        for distance, ancestor in enumerate(process.ancestors()):
+            if distance >= _NEAR or ancestor.names & self._programs.get("remote_login", frozenset()):
+                return
+            if ancestor.accepted:
+                traits.add("from-server")
+            if distance == 0 and ancestor.networked and not (ancestor.installer or ancestor.fetches):
+                traits.add("from-client")
+
+
+def _is_interactive(argv: Sequence[str]) -> bool:
+    """Tell whether a shell takes its commands from its input: it was given neither a command nor a script."""
+    for word in argv[1:]:
+        if word in ("-i", "--login", "-l", "-s", "--norc", "--noprofile", "-p", "-li", "-il"):
+            continue
+        return not (word.startswith("-") and "c" in word and not word.startswith("--")) and word.startswith(
+            "-"
+        )
+    return True
