@@ -19,7 +19,7 @@ WORKERS ?= 2
 FUZZ_RUNS ?= 1000000
 PYTEST_ARGS ?=
 
-.PHONY: deb fuzz crash help demo test check lint format bench golden readme rules setup setup-test clean distclean
+.PHONY: deb test-vm fuzz crash help demo test check lint format bench golden readme rules setup setup-test clean distclean
 
 help:  ## list what this Makefile can do
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ crash: setup-test  ## the long crash tests of the sealed log: 3,000 power cuts, 
 
 deb: setup  ## build the Debian package of the agent, build/deb/wsl-monitor_*.deb
 	@packaging/deb/build.sh
+
+test-vm: setup-test  ## kill real virtual machines in ten ways (QEMU, about 15 minutes); needs root, qemu-system-x86 and qemu-utils
+	OBSERVER_VM=1 $(BIN)/pytest -q -rs tests/vm
 
 clean:  ## remove what was built, keep .venv/
 	rm -rf build target .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -157,3 +158,12 @@ def test_positions_that_do_not_fit_leave_the_oldest_out(tmp_path: Path) -> None:
     again = Positions(tmp_path / "p")
     assert again.get("key 9")
     assert again.get("key 0") is None
+
+
+def test_reading_takes_no_more_memory_than_the_file(tmp_path: Path) -> None:
+    filled(tmp_path / "r", [b"one"])
+    tracemalloc.start()
+    read_ring(tmp_path / "r")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20, "it must start on a machine of 512 MiB"

@@ -160,7 +160,9 @@ def read_ring(path: Path) -> RingContent:
     """
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     with os.fdopen(handle, "rb") as stream:
-        data = stream.read(_SLOTS_AT + _MAX_SLOTS * SLOT_BYTES)
+        # Only what is there: a read of so many bytes would first allocate as many.
+        size = os.fstat(stream.fileno()).st_size
+        data = stream.read(min(size, _SLOTS_AT + _MAX_SLOTS * SLOT_BYTES))
     return _content(data)
 
 
