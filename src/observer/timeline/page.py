@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from observer.evidence.sides import BAD_STATES
 from observer.report.render import quote
 from observer.timeline.text import clock_sentence
-from observer.timeline.view import BUCKETS, Lane, ReportView, severity_of
+from observer.timeline.view import BUCKETS, Lane, ReportView, severity_of, text_of
 
 if TYPE_CHECKING:
     from observer.report.diagnosis import Diagnosis
@@ -206,7 +206,7 @@ def _row(element: Mapping[str, Any]) -> str:
         f'<tr class="{origin} sev-{known}"><td class="time mono">{_text(str(element.get("corrected") or "no time")[11:23])}</td>'
         f'<td class="bar">{_text(bar)}</td><td>{origin}{relayed}</td><td class="sev">{_text(severity)}</td>'
         f"<td>{_text(event.get('source', ''), 60)}</td>"
-        f'<td class="text">{_text(event.get("message", element.get("malformed", "")))}</td>'
+        f'<td class="text">{_text(text_of(element))}</td>'
         f'<td class="id mono">{_text(str(element.get("chainHash") or "none")[:12])}</td></tr>'
     )
 

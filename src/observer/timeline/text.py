@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from observer.report.render import quote, section
-from observer.timeline.view import ReportView
+from observer.timeline.view import ReportView, text_of
 
 __all__ = ["clock_sentence", "render_report"]
 
@@ -67,7 +67,7 @@ def _event_line(element: Mapping[str, Any]) -> str:
     time = str(element.get("corrected") or "no time")[11:23]
     bar = f"±{element['errorMs']:g} ms" if element.get("errorMs") is not None else "±?"
     mark = _MARKS.get(str(event.get("severity", "malformed")).lower(), "  ")
-    text = quote(str(event.get("message", element.get("malformed", ""))))
+    text = quote(text_of(element))
     chain = str(element.get("chainHash") or "unsealed")[:8]
     source = quote(str(event.get("source", "")), 20)
     return f"{mark} {time} {bar:>10}  {element['origin']:5} {source:20} {text}  [{chain}]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 from observer.errors import FormatError
 
-__all__ = ["BUCKETS", "Lane", "ReportView", "read_view"]
+__all__ = ["BUCKETS", "Lane", "ReportView", "read_view", "severity_of", "text_of"]
 
 BUCKETS = 120
 _WINDOW = timedelta(seconds=60)
@@ -102,6 +102,26 @@ def severity_of(element: dict[str, Any]) -> str:
     """Severity of an element in lower case; that of a malformed one is `malformed`."""
     event = element.get("event")
     return str(event.get("severity", "info")).lower() if isinstance(event, dict) else "malformed"
+
+
+_IDENTITY = frozenset({"boot_id", "hostname", "machine_guid", "machine_id", "peer_origin", "cursor"})
+_FEEDS = ("kernel.message", "journal.entry", "kernel.pstore")
+_FACTS = 400
+
+
+def text_of(element: Mapping[str, Any]) -> str:
+    """What an element says: its message and, where the agent itself speaks, the facts that go with it."""
+    event = element.get("event")
+    if not isinstance(event, dict):
+        return str(element.get("malformed", ""))
+    message = str(event.get("message", ""))
+    if event.get("type") in _FEEDS or event.get("source") in ("EventLog", "kernel.kmsg", "systemd.journal"):
+        return message
+    pairs = [one for one in event.get("attributes") or () if isinstance(one, dict)]
+    facts = " ".join(
+        f"{one.get('key')}={one.get('value')}" for one in pairs if one.get("key") not in _IDENTITY
+    )
+    return f"{message}: {facts[:_FACTS]}" if facts else message
 
 
 _RANK = {"critical": 3, "error": 2, "malformed": 2, "warning": 1}

@@ -26,6 +26,9 @@ __all__ = ["MOST_BYTES", "looks_like_event_log", "read_event_log"]
 
 MOST_BYTES = 128 << 20
 """Bytes at the end of a log that are weighed; what ended a machine does not stand hundreds of thousands of events before."""
+IDENTITY = frozenset({"boot_id", "hostname", "machine_guid", "machine_id", "peer_origin"})
+"""Attributes that every event has."""
+_FACTS = 600
 _LINE_BYTES = 1 << 20
 _SEEN = 4096
 """Kernel lines remembered, so that the journal's copy of one is not a second one."""
@@ -142,7 +145,7 @@ class _EventReader:
         elif source == "EventLog":
             yield from _from_windows(base, attributes)
         else:
-            yield base
+            yield _replace(base, text=f"{base.text} {_facts(attributes)}".rstrip())
 
     def _from_kernel(
         self, base: LogLine, event: Mapping[str, Any], attributes: Mapping[str, str], *, raw_form: bool
@@ -241,6 +244,12 @@ def _from_windows(base: LogLine, attributes: Mapping[str, str]) -> Iterator[LogL
         mono_us=None,
         fields=fields,
     )
+
+
+def _facts(attributes: Mapping[str, str]) -> str:
+    """The attributes that say something of the event itself, as text."""
+    shown = (f"{key}={value}" for key, value in sorted(attributes.items()) if key not in IDENTITY)
+    return " ".join(shown)[:_FACTS]
 
 
 def _event_bytes(raw: bytes) -> bytes:
