@@ -88,6 +88,40 @@ def show(name: str, cost: tuple[float, float, float], count: int, ours: tuple[fl
     )
 
 
+def peers(folder: Path, output: Path, count: int, ours: tuple[float, float, float]) -> None:
+    """Run those peers that are installed and print their rows."""
+    sidecars = (".chainstate", ".manifest", ".checkpoint")
+    files = [str(file) for file in sorted(folder.glob("*-events.log*")) if file.suffix not in sidecars]
+    if importlib.util.find_spec("duckdb"):
+        show(
+            "DuckDB order by",
+            measured([sys.executable, "-c", DUCK, str(output), *files]),
+            count,
+            ours,
+        )
+        output.unlink(missing_ok=True)
+    else:
+        print("DuckDB                 not installed: pip install duckdb")
+    if not shutil.which("jq"):
+        print("jq                     not installed")
+    elif count > JQ_LIMIT:
+        print(f"jq -s sort_by          not run: it holds all events in memory, tried to {JQ_LIMIT:,}")
+    else:
+        files = [
+            str(file)
+            for file in sorted(folder.glob("*-events.log*"))
+            if "state" not in file.name and "manifest" not in file.name
+        ]
+        command = [
+            "jq",
+            "-c",
+            "-s",
+            "map(select(.kind == null)) | sort_by(.event.timestamp) | .[]",
+            *files,
+        ]
+        show("jq -s sort_by", measured(command, output), count, ours)
+
+
 def main() -> int:
     """Write the logs, run each, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -108,38 +142,7 @@ def main() -> int:
             written = sum(1 for line in stream if line.startswith(b'{"origin"'))
         assert written == count, (written, count)
         output.unlink()
-        sidecars = (".chainstate", ".manifest", ".checkpoint")
-        files = [
-            str(file) for file in sorted(Path(folder).glob("*-events.log*")) if file.suffix not in sidecars
-        ]
-        if importlib.util.find_spec("duckdb"):
-            show(
-                "DuckDB order by",
-                measured([sys.executable, "-c", DUCK, str(output), *files]),
-                count,
-                ours,
-            )
-            output.unlink(missing_ok=True)
-        else:
-            print("DuckDB                 not installed: pip install duckdb")
-        if not shutil.which("jq"):
-            print("jq                     not installed")
-        elif count > JQ_LIMIT:
-            print(f"jq -s sort_by          not run: it holds all events in memory, tried to {JQ_LIMIT:,}")
-        else:
-            files = [
-                str(file)
-                for file in sorted(Path(folder).glob("*-events.log*"))
-                if "state" not in file.name and "manifest" not in file.name
-            ]
-            command = [
-                "jq",
-                "-c",
-                "-s",
-                "map(select(.kind == null)) | sort_by(.event.timestamp) | .[]",
-                *files,
-            ]
-            show("jq -s sort_by", measured(command, output), count, ours)
+        peers(Path(folder), output, count, ours)
     return 0
 
 

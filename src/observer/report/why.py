@@ -10,6 +10,7 @@ Typical use:
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,13 @@ from observer.report.sources import LogLine, SourceKind, read_source
 from observer.report.sources.raw import open_bytes
 from observer.report.sources.sealed import MOST_BYTES, looks_like_event_log
 
-__all__ = ["SourceSpec", "explain", "explain_lines", "with_rule_files"]
+__all__ = ["SourceSpec", "explain", "explain_lines", "own_logs", "with_rule_files"]
 
 _PIECE_BYTES = 1 << 20
+GUEST_LOG = "/var/log/wsl-monitor/guest-events.log"
+"""Where the agent of this machine seals what it sees."""
+_JOURNALS = ("/var/log/journal", "/run/log/journal")
+"""Where journald keeps its files: kept over boots, or lost with each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,22 @@ def explain_lines(lines: Iterable[LogLine], *, book: RuleBook | None = None) -> 
     book = book or load_rules()
     survey = Survey(book, Matcher(book)).read(lines)
     return diagnose([survey], book, integrity=_integrity([]))
+
+
+def own_logs() -> list[SourceSpec]:
+    """The agent's log of this machine, where there is one, and its journal: each has what the other lacks.
+
+    Raises:
+        UsageError: It keeps neither.
+    """
+    found = [SourceSpec(SourceKind.LOG, GUEST_LOG)] if os.access(GUEST_LOG, os.R_OK) else []
+    journals = [SourceSpec(SourceKind.JOURNAL, place) for place in _JOURNALS if Path(place).is_dir()]
+    if found or journals:
+        return [*found, *journals[:1]]
+    raise UsageError(
+        "no log was given and this machine keeps no journal",
+        hint="give --kmsg, --dmesg, --journal, --syslog, --evtx FILE, or - for standard input",
+    )
 
 
 def with_rule_files(paths: Sequence[Path]) -> RuleBook:

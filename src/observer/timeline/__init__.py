@@ -6,5 +6,6 @@ four heuristics, `master` writes the report. The contract is `docs/spec/master-r
 """
 
 from observer.timeline.master import MasterReport, ReportOptions, make_report
+from observer.timeline.places import GUEST_LOG, HOST_LOG, chosen_logs
 
-__all__ = ["MasterReport", "ReportOptions", "make_report"]
+__all__ = ["GUEST_LOG", "HOST_LOG", "MasterReport", "ReportOptions", "chosen_logs", "make_report"]

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from observer.report.render import quote, section
+from observer.timeline.master import MasterReport
 from observer.timeline.view import ReportView, text_of
 
-__all__ = ["clock_sentence", "render_report"]
+__all__ = ["clock_sentence", "render_report", "tell_report"]
 
 _ARROWS = {"cause": "*", "symptom": ">", "context": "-", "end": "x"}
 
@@ -71,3 +72,16 @@ def _event_line(element: Mapping[str, Any]) -> str:
     chain = str(element.get("chainHash") or "unsealed")[:8]
     source = quote(str(event.get("source", "")), 20)
     return f"{mark} {time} {bar:>10}  {element['origin']:5} {source:20} {text}  [{chain}]"
+
+
+def tell_report(report: MasterReport, output: str | None) -> Iterator[str]:
+    """What was made of what, in a few lines."""
+    for side in report.sides:
+        events = f"{side.survey.get('events', 0):>10,} events"
+        yield f"{side.name:5}  {side.state:13}  {events}  {quote(str(side.path))}: {quote(side.note)}"
+    counts = report.head["counts"]
+    verdict = report.head["verdict"]
+    named = f"{verdict['verdict']} ({verdict['confidence']:.2f}), " if verdict else ""
+    place = f" in {quote(output)}" if output else ""
+    rest = f"{counts['merged']:,} copies merged, {counts['malformed']:,} malformed"
+    yield f"{named}{counts['events']:,} events{place}, {rest}"

@@ -10,24 +10,16 @@ import tempfile
 from pathlib import Path
 from typing import ClassVar
 
-from observer import clock
-from observer.cli.printing import safe, talk
+from observer.cli.printing import talk
 from observer.errors import IntegrityError, UsageError
 from observer.evidence import load_hmac_key
-from observer.timeline import MasterReport, ReportOptions, make_report
+from observer.timeline import GUEST_LOG, HOST_LOG, MasterReport, ReportOptions, chosen_logs, make_report
 from observer.timeline.page import render_page
-from observer.timeline.text import render_report
+from observer.timeline.progress import ProgressLine
+from observer.timeline.text import render_report, tell_report
 from observer.timeline.view import read_view
 
-__all__ = ["GUEST_LOG", "HOST_LOG", "Report"]
-
-GUEST_LOG = "/var/log/wsl-monitor/guest-events.log"
-HOST_LOG = (
-    r"C:\ProgramData\WslMonitor\host-events.log"
-    if sys.platform == "win32"
-    else "/mnt/c/ProgramData/WslMonitor/host-events.log"
-)
-_TICK_NS = 200_000_000
+__all__ = ["Report"]
 
 
 class Report:
@@ -65,25 +57,21 @@ class Report:
     def run(self, args: argparse.Namespace) -> int:
         """Merge, write, tell."""
         if args.text and args.json:
-            raise UsageError(
-                "--text and --json cannot both have stdout", hint="give --output FILE for the JSON"
-            )
-        named = args.host_log is not None or args.guest_log is not None
-        host = Path(args.host_log) if args.host_log else None if named else Path(HOST_LOG)
-        guest = Path(args.guest_log) if args.guest_log else None if named else Path(GUEST_LOG)
+            raise UsageError("--text and --json cannot both have stdout", hint="give --output for the JSON")
+        host, guest = chosen_logs(args.host_log, args.guest_log)
         with tempfile.TemporaryDirectory(prefix="observer-report-") as folder:
             output = Path(args.output) if args.output else Path(folder) / "report.json"
             options = ReportOptions(host, guest, output, load_hmac_key(), verdict=not args.no_verdict)
-            progress = _Progress()
+            progress = ProgressLine()
             report = make_report(options, progress.tell)
             progress.done()
             self._show(args, report)
-        _tell(report, args.output)
+        for line in tell_report(report, args.output):
+            talk(line)
         if not report.holds:
             state = report.head["integrity"]["state"]
-            raise IntegrityError(
-                f"{state}: {report.head['integrity']['note']}", hint="the report was written all the same"
-            )
+            note = report.head["integrity"]["note"]
+            raise IntegrityError(f"{state}: {note}", hint="the report was written all the same")
         return 0
 
     def _show(self, args: argparse.Namespace, report: MasterReport) -> None:
@@ -98,37 +86,3 @@ class Report:
             sys.stdout.flush()
             with report.output.open("rb") as stream:
                 shutil.copyfileobj(stream, sys.stdout.buffer, 1 << 18)
-
-
-def _tell(report: MasterReport, output: str | None) -> None:
-    for side in report.sides:
-        events = f"{side.survey.get('events', 0):>10,} events"
-        talk(f"{side.name:5}  {side.state:13}  {events}  {safe(str(side.path))}: {safe(side.note)}")
-    counts = report.head["counts"]
-    verdict = report.head["verdict"]
-    named = f"{verdict['verdict']} ({verdict['confidence']:.2f}), " if verdict else ""
-    place = f" in {safe(output)}" if output else ""
-    talk(
-        f"{named}{counts['events']:,} events{place}, {counts['merged']:,} copies merged, {counts['malformed']:,} malformed"
-    )
-
-
-class _Progress:
-    """One line on a terminal, rewritten; nothing where stderr is no terminal."""
-
-    def __init__(self) -> None:
-        self._shown = False
-        self._last = 0
-        self._stage = ""
-        self._terminal = sys.stderr.isatty()
-
-    def tell(self, stage: str, done: int) -> None:
-        now = clock.monotonic_ns()
-        if self._terminal and (now - self._last > _TICK_NS or stage != self._stage):
-            self._last, self._stage, self._shown = now, stage, True
-            sys.stderr.write(f"\r\x1b[K{stage}: {done:,} lines")
-            sys.stderr.flush()
-
-    def done(self) -> None:
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")

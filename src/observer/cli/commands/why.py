@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -14,7 +13,7 @@ from observer.errors import UsageError
 from observer.evidence import load_hmac_key
 from observer.report.render import render_text
 from observer.report.sources import SourceKind
-from observer.report.why import SourceSpec, explain, with_rule_files
+from observer.report.why import SourceSpec, explain, own_logs, with_rule_files
 from observer.timeline.page import render_verdict_page
 
 __all__ = ["Why"]
@@ -22,10 +21,6 @@ __all__ = ["Why"]
 UNDECIDED = 3
 """Exit status when the evidence does not decide; docs/spec/verdicts.md §4."""
 
-GUEST_LOG = "/var/log/wsl-monitor/guest-events.log"
-"""Where the agent of this machine seals what it sees."""
-_JOURNALS = ("/var/log/journal", "/run/log/journal")
-"""Where journald keeps its files: kept over boots, or lost with each."""
 _OPTIONS = {
     SourceKind.KMSG: "records of /dev/kmsg, or a serial console",
     SourceKind.DMESG: "output of dmesg, in any of its forms",
@@ -84,7 +79,7 @@ class Why:
             )
         boot = args.boot
         if not sources:
-            sources, boot = _own_logs(), -1 if boot is None else boot
+            sources, boot = own_logs(), -1 if boot is None else boot
         book = with_rule_files(args.rules) if args.rules else None
         diagnosis = explain(sources, book=book, boot=boot, key=load_hmac_key())
         if args.html:
@@ -95,15 +90,3 @@ class Why:
         else:
             sys.stdout.write(render_text(diagnosis))
         return 0 if diagnosis.decided else UNDECIDED
-
-
-def _own_logs() -> list[SourceSpec]:
-    """The agent's log, where there is one, and the journal: each has what the other lacks."""
-    found = [SourceSpec(SourceKind.LOG, GUEST_LOG)] if os.access(GUEST_LOG, os.R_OK) else []
-    journals = [SourceSpec(SourceKind.JOURNAL, place) for place in _JOURNALS if Path(place).is_dir()]
-    if found or journals:
-        return [*found, *journals[:1]]
-    raise UsageError(
-        "no log was given and this machine keeps no journal",
-        hint="give --kmsg, --dmesg, --journal, --syslog, --evtx FILE, or - for standard input",
-    )

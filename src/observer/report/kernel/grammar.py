@@ -31,7 +31,6 @@ class Format:
         group: What the report speaks of in general.
         absorbed_by: Groups or ids of formats that, when open, own a line that matches this one.
         needs_trace: Without a stack trace the report is corrupted even where the first line names a function.
-        line_end: The report is this one line.
     """
 
     id: str
@@ -46,7 +45,6 @@ class Format:
     group: str
     absorbed_by: tuple[str, ...]
     needs_trace: bool
-    line_end: bool
 
     def contains_any(self, text: str) -> bool:
         """A cheap look before the pattern."""
@@ -119,5 +117,4 @@ def _format(entry: dict[str, Any], table: dict[str, Any]) -> Format:
         group=entry.get("group", table.get("group", "fault")),
         absorbed_by=tuple(entry.get("absorbed_by", table.get("absorbed_by", ()))),
         needs_trace=bool(entry.get("needs_trace", False)),
-        line_end=bool(entry.get("line_end", False)),
     )

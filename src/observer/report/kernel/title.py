@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from observer.report.kernel.grammar import Format, Grammar
 from observer.report.kernel.report import KernelReport
-from observer.report.kernel.stack import Stack, read_stack
+from observer.report.kernel.stack import read_stack
 from observer.report.sources import LogLine
 
 __all__ = ["Draft", "finish"]
@@ -135,8 +135,3 @@ def _general(text: str) -> str:
     """Free text of a title with numbers and addresses replaced, so that the same fault has the same title again."""
     text = re.sub(r"\b0x[0-9a-f]+\b|\b(?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{8,16}\b", "ADDR", text)
     return re.sub(r"(?<![A-Za-z_\d])\d+|\d{3,}", "NUM", text)
-
-
-def render_stack(lines: list[str]) -> Stack:
-    """The stack of a report's lines; for tests and for the text rendering."""
-    return read_stack(lines)

@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,21 +146,21 @@ class _EventReader:
         elif source == "EventLog":
             yield from _from_windows(base, attributes)
         else:
-            yield _replace(base, text=f"{base.text} {_facts(attributes)}".rstrip())
+            yield replace(base, text=f"{base.text} {_facts(attributes)}".rstrip())
 
     def _from_kernel(
         self, base: LogLine, event: Mapping[str, Any], attributes: Mapping[str, str], *, raw_form: bool
     ) -> Iterator[LogLine]:
         if raw_form:  # the original agent kept the whole record, header and all
             for one in self._text.decode(base.number, base.text.encode()):
-                yield _replace(one, raw=base.raw, wall_us=base.wall_us, boot=base.boot, number=base.number)
+                yield replace(one, raw=base.raw, wall_us=base.wall_us, boot=base.boot, number=base.number)
             return
         own = attributes.get("facility", "kern") == "kern"
         seen = event.get("observed") or {}
         mono = seen.get("monotonic_ns") if isinstance(seen, dict) else None
         if own:
             self._remember((base.boot, base.text))
-        yield _replace(
+        yield replace(
             base,
             origin=Origin.KERNEL if own else Origin.USER,
             ident="kernel" if own else "",
@@ -174,19 +175,13 @@ class _EventReader:
         boot = attributes.get("previous_boot_id", attributes.get("boot_id", "")).replace("-", "")
         for text in attributes.get("text", "").split("\n"):
             for one in self._text.decode(base.number, text.encode()):
-                yield _replace(one, raw=base.raw, wall_us=None, boot=boot, number=base.number)
+                yield replace(one, raw=base.raw, wall_us=None, boot=boot, number=base.number)
 
     def _remember(self, place: tuple[str, str]) -> None:
         if len(self._kernel) == self._kernel.maxlen:
             self._known.discard(self._kernel[0])
         self._kernel.append(place)
         self._known.add(place)
-
-
-def _replace(line: LogLine, **changes: Any) -> LogLine:
-    from dataclasses import replace
-
-    return replace(line, **changes)
 
 
 def _from_journal(base: LogLine, attributes: Mapping[str, str]) -> LogLine:
@@ -203,7 +198,7 @@ def _from_journal(base: LogLine, attributes: Mapping[str, str]) -> LogLine:
     else:
         origin = Origin.USER
     identifier = attributes.get("identifier") or attributes.get("comm") or ""
-    return _replace(
+    return replace(
         base,
         origin=origin,
         ident=identifier,
@@ -227,7 +222,7 @@ def _from_windows(base: LogLine, attributes: Mapping[str, str]) -> Iterator[LogL
     if text.lstrip().startswith("<Event"):
         found = list(read_event_xml(base.number, text.encode(), base.source))
         yield from (
-            _replace(one, raw=base.raw, number=base.number, wall_us=one.wall_us or base.wall_us)
+            replace(one, raw=base.raw, number=base.number, wall_us=one.wall_us or base.wall_us)
             for one in found
         )
         return
@@ -235,7 +230,7 @@ def _from_windows(base: LogLine, attributes: Mapping[str, str]) -> Iterator[LogL
     fields |= {"provider": attributes.get("provider", "").lower(), "event_id": attributes.get("event_id", "")}
     fields["channel"] = attributes.get("channel", "")
     shown = " ".join(f"{key}={value}" for key, value in sorted(attributes.items()))
-    yield _replace(
+    yield replace(
         base,
         origin=Origin.HOST,
         text=f"{attributes.get('provider', '')}/{fields['event_id']} {shown} {text}"[:4096],
