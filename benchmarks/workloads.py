@@ -105,13 +105,97 @@ WORKLOADS: dict[str, Callable[[Path], Workload]] = {
 }
 
 
-def make_all(home: Path, names: list[str]) -> list[Workload]:
+LOOP = """\
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void) { for (long i = 0; i < 2000000; i++) syscall(SYS_getppid); }
+"""
+
+
+def getppid_loop(home: Path) -> Workload:
+    """Two million calls that do nothing: the worst case of any tracer."""
+    source, program = home / "loop.c", home / "loop"
+    source.write_text(LOOP)
+    subprocess.run(["gcc", "-O2", str(source), "-o", str(program)], check=True)
+    return Workload("getppid", (str(program),), home)
+
+
+def dd_million(home: Path) -> Workload:
+    """Copy byte by byte, long enough to be measured under a recorder that costs little."""
+    return Workload(
+        "dd", ("dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=1000000", "status=none"), home
+    )
+
+
+def find_hundred_thousand(home: Path) -> Workload:
+    """Walk a tree of 100,000 files."""
+    root = home / "forest"
+    for directory in range(1000):
+        place = root / f"d{directory % 10}" / f"d{directory}"
+        place.mkdir(parents=True)
+        for file in range(100):
+            (place / f"f{file}").touch()
+    return Workload("find", ("find", str(root), "-newer", "/etc/passwd", "-size", "+1k"), home)
+
+
+REDIS = """\
+redis-server --port 0 --unixsocket "$0/redis.sock" --save '' --appendonly no --dir "$0" >/dev/null &
+until [ -S "$0/redis.sock" ]; do sleep 0.05; done
+redis-benchmark -q -s "$0/redis.sock" -t set,get -n 100000 >/dev/null
+redis-cli -s "$0/redis.sock" shutdown nosave
+wait
+"""
+
+
+def redis(home: Path) -> Workload:
+    """Ask a Redis server 200,000 times over a socket; client and server are the workload."""
+    place = home / "redis"
+    place.mkdir()
+    return Workload("redis", ("sh", "-c", REDIS, str(place)), place)
+
+
+SQLITE = """
+.timeout 1000
+create table t(a integer primary key, b text);
+with recursive n(i) as (select 1 union all select i+1 from n where i < 3000) insert into t select i, hex(i*i) from n;
+"""
+
+
+def sqlite(home: Path) -> Workload:
+    """Fill a table, then change rows one transaction at a time, as a busy service does."""
+    place = home / "sqlite"
+    place.mkdir()
+    changes = "".join(
+        f"update t set b = b || 'x' where a = {row}; select sum(a) from t where a < {row};\n"
+        for row in range(1, 1500)
+    )
+    (place / "work.sql").write_text(SQLITE + "pragma synchronous=off;\n" + changes)
+    command = ("sh", "-c", "sqlite3 work.db < work.sql")
+    return Workload("sqlite", command, place, lambda: (place / "work.db").unlink(missing_ok=True))
+
+
+# What a recorder that stops nothing is measured with.
+WATCHED: dict[str, Callable[[Path], Workload]] = {
+    "make": c_project,
+    "git": git_status,
+    "find": find_hundred_thousand,
+    "redis": redis,
+    "sqlite": sqlite,
+    "dd": dd_million,
+    "getppid": getppid_loop,
+}
+
+
+def make_all(
+    home: Path, names: list[str], known: dict[str, Callable[[Path], Workload]] = WORKLOADS
+) -> list[Workload]:
     """Make the named workloads, leaving out with a word those whose program is not installed."""
     made = []
     for name in names:
-        program = {"python": sys.executable}.get(name, name)
+        other = {"python": sys.executable, "redis": "redis-benchmark", "sqlite": "sqlite3", "getppid": "gcc"}
+        program = other.get(name, name)
         if shutil.which(program) is None:
             print(f"workload {name} left out: {program} is not installed", file=sys.stderr)
             continue
-        made.append(WORKLOADS[name](home))
+        made.append(known[name](home))
     return made

@@ -115,8 +115,26 @@ def test_refusal_by_seccomp_is_told_from_a_refusal_by_permission(place: Path) ->
     watch_command(place / "rec", sys.executable, "-S", "-c", script)
     (refused,) = calls(place / "rec", "--syscall", "getpgid")
     assert (refused["outcome"], refused["errno"], refused["flags"] & 8) == ("denied", "EPERM", 8)
+    assert refused["denied_by"] == "seccomp"
     (failed,) = calls(place / "rec", "--syscall", "kill")
     assert (failed["outcome"], failed["flags"] & 8) == ("failed", 0)
+
+
+def test_a_refusal_by_permission_and_an_interruption_have_their_classes(place: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("not root: a refusal after giving up root is NOT tested")
+    script = (
+        "import os,signal,time\nsignal.signal(14,lambda *_:None)\nsignal.siginterrupt(14,True)\nsignal.setitimer(0,.05)\n"
+        "import ctypes\nctypes.CDLL(None).pause()\nos.setresgid(65534,65534,65534)\nos.setresuid(65534,65534,65534)\n"
+        "try: os.open('/etc/shadow',0)\nexcept OSError: pass\n"
+        "try: os.kill(1,0)\nexcept OSError: pass"
+    )
+    watch_command(place / "rec", sys.executable, "-S", "-c", script)
+    (shadow,) = [r for r in calls(place / "rec", "--syscall", "openat") if "/etc/shadow" in str(r["args"])]
+    assert (shadow["outcome"], shadow["denied_by"], shadow["errno"]) == ("denied", "permission", "EACCES")
+    assert [r["outcome"] for r in calls(place / "rec", "--syscall", "pause")] == ["interrupted"]
+    ids = [e for e in events(place / "rec") if e.get("what") == "ids"]
+    assert ids[-1]["uid"] == ids[-1]["euid"] == ids[-1]["gid"] == 65534, "a change of user is told"
 
 
 def test_long_and_hostile_arguments_are_kept(place: Path) -> None:

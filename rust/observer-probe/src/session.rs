@@ -277,7 +277,7 @@ impl Watching {
             nap_ms = if taken > 0 { LOOK_MS } else { (nap_ms + LATER_MS).min(IDLE_MS) };
             self.output.settle(monotonic_ns());
             self.output.failed()?;
-            if self.looked.elapsed() >= HOUSEKEEPING || self.output.hurried() {
+            if self.looked.elapsed() >= HOUSEKEEPING || self.output.hurried() || self.root_ended() {
                 self.look_after()?;
                 if let Some(reason) = self.told_to_stop(taken) {
                     return Ok(reason);
@@ -295,6 +295,10 @@ impl Watching {
     fn drain(&mut self, detached: bool) -> usize {
         let Watching { kernel, feed, output, .. } = self;
         kernel.drain(BATCH, detached, |bytes| feed.take(bytes, output))
+    }
+
+    fn root_ended(&mut self) -> bool {
+        self.root.as_mut().is_some_and(Waiting::ended)
     }
 
     fn look_after(&mut self) -> Result<(), ProbeError> {

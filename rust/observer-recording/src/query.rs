@@ -8,7 +8,7 @@ use crate::outcome::Outcome;
 use crate::reader::{log_path, RecordingReader};
 use crate::typed::{self, CallTable};
 use observer_evidence::read_lines;
-use observer_model::{decode, lookup, Arch, ArgClass, Decoded, Record, SignalRecord, SyscallRecord};
+use observer_model::{decode, flags, lookup, Arch, ArgClass, Decoded, Record, SignalRecord, SyscallRecord};
 use serde::Deserialize;
 use serde_json::{json, Map, Value};
 use std::io::Write;
@@ -132,12 +132,18 @@ pub fn call_json(record: u64, arch: Arch, call: &SyscallRecord, decoded: &Decode
     let args: Vec<Value> =
         decoded.args.iter().map(|a| json!({"name": a.name, "text": a.text, "class": a.class.name()})).collect();
     let classes: Vec<&str> = lookup(arch, call.nr).into_iter().flat_map(|k| k.classes.names()).collect();
-    json!({
+    let outcome = Outcome::of(call);
+    let mut out = json!({
         "id": format!("s{record}"), "record": record, "pid": call.pid, "tid": call.tid, "syscall": decoded.name,
         "nr": call.nr, "classes": classes, "args": args, "result": call.result, "result_text": decoded.result,
         "errno": decoded.errno, "start_ns": call.start_ns, "wall_ns": (call.start_ns as i64).wrapping_add(wall_offset_ns),
-        "duration_ns": call.duration_ns, "outcome": Outcome::of(call).name(), "flags": call.flags,
-    })
+        "duration_ns": call.duration_ns, "outcome": outcome.name(), "flags": call.flags,
+    });
+    if outcome == Outcome::Denied {
+        let seccomp = call.flags & flags::SECCOMP_DENIED != 0;
+        out["denied_by"] = json!(if seccomp { "seccomp" } else { "permission" });
+    }
+    out
 }
 
 fn signal_json(record: u64, s: &SignalRecord, wall_offset_ns: i64) -> Value {
@@ -244,6 +250,10 @@ fn embedder_json(number: u64, mut call: Value, wall_offset_ns: i64) -> Value {
         out.append(call);
         out.entry("wall_ns").or_insert(json!(start.wrapping_add(wall_offset_ns)));
         out.insert("outcome".to_owned(), json!(outcome.name()));
+        if outcome == Outcome::Denied {
+            let policy = out.get("allowed").and_then(Value::as_bool) == Some(false);
+            out.insert("denied_by".to_owned(), json!(if policy { "policy" } else { "permission" }));
+        }
     }
     out
 }

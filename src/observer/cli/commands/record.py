@@ -22,8 +22,8 @@ _STARTED: Final = UUID(int=0)  # --container without a value: the command itself
 class Record:
     """Run a command and record every syscall of it and of everything it starts.
 
-    Needs no root: programs of your own are recorded with ptrace; with --only, a seccomp filter lets all other
-    calls run at full speed. The command keeps this terminal, standard input and output; its exit status is
+    As root the command is recorded with eBPF, which stops nothing; without root, programs of your own are recorded
+    with ptrace, and with --only a seccomp filter lets all other calls run at full speed. The command keeps this terminal, standard input and output; its exit status is
     returned (128+N when signal N ended it, 127 when it does not exist, 126 when it cannot be executed). What is
     recorded is sealed as it comes in: after a Ctrl-C or a kill of the recorder the recording opens and verifies.
 
@@ -91,7 +91,8 @@ class Record:
         parser.add_argument(
             "--engine",
             choices=("ptrace", "ebpf", "auto"),
-            help="how to record: ptrace (the default) needs no root; ebpf stops nothing; auto takes ebpf where it may",
+            help="how to record: ebpf stops nothing and costs a tenth or less, but needs root (CAP_BPF, CAP_PERFMON); ptrace needs "
+            "no right, and sees arguments before the call; auto (the default) takes ebpf where it may, and says when not",
         )
         parser.add_argument(
             "--container",
@@ -129,7 +130,7 @@ def _record(
 ) -> tuple[RecordedCommand, str]:
     """Record with the engine that was asked for, or the best that this user may; return which it was."""
     starts = args.container is _STARTED
-    engine = args.engine or ("auto" if starts and not args.replayable else "ptrace")
+    engine = args.engine or ("ptrace" if args.replayable else "auto")
     if args.replayable and engine != "ptrace":
         raise UsageError("--replayable needs --engine ptrace", hint="the probe does not keep what calls gave")
     if engine == "ebpf" and args.no_follow:
