@@ -36,18 +36,7 @@ Differences from `strace` 6.1 that are meant:
 - Netlink messages are bytes; sizes of huge pages in `mmap` are the bits that hold them.
 - Directory entries are counted in what was captured: `/* 120+ entries */` when that was not all.
 
-How special cases are recorded, by the probe (`observer watch`, `observer record` as root) and by ptrace:
-
-| case | probe | ptrace |
-|---|---|---|
-| 32-bit and x32 calls | not decoded; counted and sealed as losses, by cgroup and CPU | 32-bit programs refused before start, later ones sealed as a loss |
-| io_uring | operations counted and sealed as losses; io_uring_setup, _enter and _register are recorded | the three calls are recorded, the operations are not seen |
-| vfork, clone, clone3, fork | a process line whose `how` names the call | the same |
-| exec from another thread than the first | one call under the id it ends with; the line has `from_tid` | the same call |
-| a process id used again | exit line before start line, in one order for all CPUs | the same |
-| memory that changes between the kernel's reading and the recorder's | what stood there when the call returned (`"memory_read":"at_exit"`) | what stood there before the call |
-| a call under way when recording began | recorded at its return, flag 16 | cannot be |
-| a call that its thread's death ends | recorded without result | the same |
+{special}
 
 | name | x86-64 | aarch64 | arguments | shown | note |
 |---|---:|---:|---:|---|---|
@@ -84,7 +73,8 @@ def page() -> str:
         numbers = [str(by_name[a][name].number) if name in by_name[a] else "-" for a in ARCHES]
         cells = [f"`{name}`", *numbers, str(len(call.arguments)), SHOWN[call.level], note(call, overlay)]
         rows.append(f"| {' | '.join(cells)} |")
-    return INTRO.format(totals=totals(tables)) + "\n".join(rows) + "\n"
+    special = (Path(__file__).parent / "syscalls" / "special_cases.md").read_text(encoding="utf-8").strip()
+    return INTRO.format(totals=totals(tables), special=special) + "\n".join(rows) + "\n"
 
 
 def main() -> int:

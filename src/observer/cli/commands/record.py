@@ -23,9 +23,10 @@ class Record:
     """Run a command and record every syscall of it and of everything it starts.
 
     As root the command is recorded with eBPF, which stops nothing; without root, programs of your own are recorded
-    with ptrace, and with --only a seccomp filter lets all other calls run at full speed. The command keeps this terminal, standard input and output; its exit status is
-    returned (128+N when signal N ended it, 127 when it does not exist, 126 when it cannot be executed). What is
-    recorded is sealed as it comes in: after a Ctrl-C or a kill of the recorder the recording opens and verifies.
+    with ptrace, and with --only a seccomp filter lets all other calls run at full speed. The command keeps this
+    terminal, standard input and output; its exit status is returned (128+N when signal N ended it, 127 when it does
+    not exist, 126 when it cannot be executed). What is recorded is sealed as it comes in: after a Ctrl-C or a kill
+    of the recorder the recording opens and verifies.
 
     With WSLMON_LOG_HMAC_KEY or WSLMON_LOG_HMAC_KEY_FILE set the recording is signed; the command does not see them.
 
@@ -91,8 +92,8 @@ class Record:
         parser.add_argument(
             "--engine",
             choices=("ptrace", "ebpf", "auto"),
-            help="how to record: ebpf stops nothing and costs a tenth or less, but needs root (CAP_BPF, CAP_PERFMON); ptrace needs "
-            "no right, and sees arguments before the call; auto (the default) takes ebpf where it may, and says when not",
+            help="how to record: ebpf stops nothing and costs a tenth or less, but needs root (CAP_BPF, CAP_PERFMON); "
+            "ptrace needs no right; auto (the default) takes ebpf where it may, and says when not",
         )
         parser.add_argument(
             "--container",
