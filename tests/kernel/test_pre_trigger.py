@@ -16,6 +16,8 @@ import pytest
 from observer import errors
 from observer.trace import verify_recording
 from observer.trace.live import PreTrigger, Watch, WatchOptions
+from observer.trace.live.rule_triggers import condition_of_rule
+from observer.trace.rules import load_rules
 from tests.kernel.conftest import calls, events, eventually, observer
 
 # Touches a file named after the tenth of a second it is, until told otherwise on standard input.
@@ -91,6 +93,36 @@ def test_what_fires(place: Path, worker: subprocess.Popen[str], condition: str, 
     assert [e["data"]["condition"] for e in events(place / "rec") if e.get("event_type") == "trigger"] == [
         condition
     ]
+
+
+def test_a_rule_fires_and_is_named(place: Path, worker: subprocess.Popen[str]) -> None:
+    running = watch(worker, place / "rec", "rule:sensitive-file-read")
+    tell(worker, "open('/etc/hostname').close()")
+    time.sleep(0.5)
+    assert not (place / "rec").exists()
+    tell(worker, "os.path.exists('/etc/shadow') and open('/etc/shadow').close()")
+    assert running.wait(20)
+    running.stop()
+    (trigger,) = [e for e in events(place / "rec") if e.get("event_type") == "trigger"]
+    assert trigger["data"]["rule"] == "sensitive-file-read" and trigger["data"]["pid"] == worker.pid
+
+
+@pytest.mark.without_probe
+def test_each_rule_is_a_condition_or_says_why_not() -> None:
+    calls = frozenset({"openat", "open", "unlink", "mount", "bpf", "connect", "ptrace", "clock_settime"})
+    conditions = {}
+    for rule in load_rules():
+        try:
+            conditions[rule.id] = condition_of_rule(rule.id, calls)
+        except errors.UsageError as error:
+            assert rule.id in str(error) and error.hint
+    assert {"sensitive-file-read", "persistence", "log-tampering", "mounts", "loss", "crashed"} <= set(
+        conditions
+    )
+    assert 'path.matches("/etc/shadow")' in conditions["sensitive-file-read"]
+    assert all(len(text) <= 4096 for text in conditions.values())
+    with pytest.raises(errors.NotFoundError):
+        condition_of_rule("no-such-rule", calls)
 
 
 def test_overlapping_triggers_lengthen_one_window_and_later_ones_open_another(

@@ -4,6 +4,7 @@
 use crate::error::ProbeError;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// Something to watch.
@@ -74,6 +75,9 @@ pub struct PreTrigger {
     pub memory_bytes: u64,
     /// Conditions that fire, each in the condition language.
     pub conditions: Vec<String>,
+    /// Which of them stand for a risk rule: the rule's id by the condition.
+    #[serde(default)]
+    pub rules: HashMap<String, String>,
     /// Path of a Unix socket on which a request fires; made, and removed at the end.
     pub control: Option<PathBuf>,
     /// Windows to seal before stopping; 0 for no end.

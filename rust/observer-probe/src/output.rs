@@ -50,7 +50,7 @@ impl Output {
         let waiting = match &config.pre_trigger {
             Some(settings) => Some(Waiting {
                 past: Past::new(ns(settings.before_s), settings.memory_bytes, now)?,
-                triggers: Triggers::new(&settings.conditions, settings.control.as_deref())?,
+                triggers: Triggers::new(&settings.conditions, &settings.rules, settings.control.as_deref())?,
                 settings: settings.clone(),
                 until_ns: 0,
             }),

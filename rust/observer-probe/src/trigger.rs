@@ -24,6 +24,8 @@ struct Who {
 
 struct Trigger {
     condition: Condition,
+    /// The risk rule it stands for.
+    rule: Option<String>,
     /// Numbers of the only calls for which it can hold.
     only: Option<BTreeSet<u32>>,
     machine: bool,
@@ -115,7 +117,11 @@ fn pressure(resource: &str) -> Option<u64> {
 
 impl Triggers {
     /// Parses the conditions and opens the socket.
-    pub fn new(conditions: &[String], control: Option<&Path>) -> Result<Triggers, ProbeError> {
+    pub fn new(
+        conditions: &[String],
+        rules: &HashMap<String, String>,
+        control: Option<&Path>,
+    ) -> Result<Triggers, ProbeError> {
         let mut triggers = Vec::new();
         for text in conditions {
             let condition = Condition::parse(text)
@@ -126,7 +132,7 @@ impl Triggers {
             };
             let only = condition.syscalls().map(|names| names.iter().map(number).collect()).transpose()?;
             let machine = condition.mentions("psi.") || condition.mentions("lost") || condition.mentions("kind");
-            triggers.push(Trigger { condition, only, machine, hits: 0, first: None });
+            triggers.push(Trigger { condition, rule: rules.get(text).cloned(), only, machine, hits: 0, first: None });
         }
         Ok(Triggers { triggers, who: HashMap::new(), control: control.map(Control::open).transpose()? })
     }
@@ -228,6 +234,7 @@ impl Trigger {
         }
         let mut facts = Map::new();
         facts.insert("condition".into(), json!(self.condition.text()));
+        facts.extend(self.rule.as_ref().map(|rule| ("rule".to_owned(), json!(rule))));
         facts.insert("at_ns".into(), json!(at_ns));
         if pid != 0 {
             facts.insert("pid".into(), json!(pid));

@@ -107,7 +107,11 @@ class WatchVerb:
             "--after", metavar="TIME", type=_span, default=5.0, help="seal so much after a trigger (5s)"
         )
         past.add_argument(
-            "--on", action="append", default=[], metavar="CONDITION", help="what seals it; may be repeated"
+            "--on",
+            action="append",
+            default=[],
+            metavar="CONDITION",
+            help="what seals it: a condition, or rule:ID for a risk rule; may be repeated",
         )
         past.add_argument(
             "--control",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from observer.model.identity import IdentityContext
 from observer.trace.calls import encode
 from observer.trace.capture import Place, caller, carry
 from observer.trace.live.containers import Container
+from observer.trace.live.rule_triggers import PREFIX, condition_of_rule
 from observer.trace.recorder import start_facts
 from observer.trace.store import TraceStore
 
@@ -34,7 +36,7 @@ class PreTrigger:
         before_s: Seconds before the trigger.
         after_s: Seconds after it; a trigger inside them extends the window.
         memory_bytes: Most memory for the past, compressed.
-        conditions: What fires, in the language of docs/spec/conditions.md.
+        conditions: What fires, in the language of docs/spec/conditions.md, or `rule:` and the id of a risk rule.
         control: Path of a Unix socket to make; a line sent to it fires, by this user or root.
         windows: End after sealing so many windows; 0 goes on.
     """
@@ -240,11 +242,20 @@ def _command(options: WatchOptions) -> dict[str, Any] | None:
 def _pre_trigger(wanted: PreTrigger | None) -> dict[str, Any] | None:
     if wanted is None:
         return None
+    table = json.loads(_native.syscall_table(os.uname().machine))
+    calls = frozenset(call["name"] for call in table)
+    rules = {
+        condition_of_rule(word.removeprefix(PREFIX), calls): word.removeprefix(PREFIX)
+        for word in wanted.conditions
+        if word.startswith(PREFIX)
+    }
+    plain = [word for word in wanted.conditions if not word.startswith(PREFIX)]
     return {
         "before_s": wanted.before_s,
         "after_s": wanted.after_s,
         "memory_bytes": wanted.memory_bytes,
-        "conditions": list(wanted.conditions),
+        "conditions": [*plain, *rules],
+        "rules": rules,
         "control": None if wanted.control is None else str(wanted.control.absolute()),
         "windows": wanted.windows,
     }
