@@ -59,16 +59,17 @@ struct pt_regs {
 #elif defined(__TARGET_ARCH_arm64)
 struct pt_regs {
 	u64 regs[31];
+	u64 orig_x0; /* the first argument; the result takes its register */
 	s32 syscallno;
 #define OBS_NUMBER(r) ((r)->syscallno)
 };
-#define OBS_ARG0(r) ((r)->regs[0])
+#define OBS_ARG0(r) ((r)->orig_x0)
 #define OBS_ARG1(r) ((r)->regs[1])
 #define OBS_ARG2(r) ((r)->regs[2])
 #define OBS_ARG3(r) ((r)->regs[3])
 #define OBS_ARG4(r) ((r)->regs[4])
 #define OBS_ARG5(r) ((r)->regs[5])
-#define OBS_ARG0_READ(r) BPF_CORE_READ(r, regs[0])
+#define OBS_ARG0_READ(r) BPF_CORE_READ(r, orig_x0)
 #define OBS_ARG1_READ(r) BPF_CORE_READ(r, regs[1])
 #define OBS_ARG2_READ(r) BPF_CORE_READ(r, regs[2])
 #define OBS_ARG3_READ(r) BPF_CORE_READ(r, regs[3])

@@ -81,6 +81,7 @@ def shape(text: str) -> list[str]:
     for line in text.splitlines():
         if not line.strip() or line.rstrip().endswith("…") or line.startswith("=") or WHOSE.search(line):
             continue
+        line = re.sub(r"\((?:ptrace|eBPF)\)$", "(ENGINE)", line)
         line = re.sub(r"[0-9a-f]{8,}(?:[-…][0-9a-f]*)*", "ID", line)
         line = re.sub(r"\d[\d.,:]*(?:\s?(?:ns|us|µs|ms|s|B|KiB|MiB|bytes))?\b", "N", line)
         lines.append(re.sub(r"[\s─-]+", " ", line).strip())

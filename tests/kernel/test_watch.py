@@ -44,6 +44,9 @@ def test_every_call_is_there_with_its_text_and_result(place: Path, monkeypatch: 
     renamed = [r for r in rows if r["syscall"] == "rename"]
     assert [a["text"] for a in renamed[0]["args"]] == ['"made here"', '"moved"']
     assert rows[0]["syscall"] == "execve" and rows[-1]["syscall"] == "exit_group"
+    assert rows[0]["args"][1]["text"].startswith(f'["{sys.executable}", "-S", "-c", "import os'), rows[0][
+        "args"
+    ]
 
 
 def test_count_is_exact_in_threads(place: Path, busy: Path) -> None:

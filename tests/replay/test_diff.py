@@ -34,7 +34,7 @@ def record(place: Path, name: str, *command: str) -> Path:
     work.mkdir(exist_ok=True)
     with (place / f"{name}.out").open("w") as out:
         subprocess.run(
-            [OBSERVER, "record", "-o", str(place / name), "--", *command],
+            [OBSERVER, "record", "--engine", "ptrace", "-o", str(place / name), "--", *command],
             cwd=work,
             env=PLAIN | {"OBSERVER_HOME": str(place / "home")},
             stdin=subprocess.DEVNULL,

@@ -37,10 +37,19 @@ pub struct Received {
     pub malformed: u64,
 }
 
+/// What was read before a call ran.
+#[derive(Default)]
+struct Early {
+    /// Its registers: a successful exec leaves none of them.
+    args: Option<[u64; 6]>,
+    /// Memory, as it came.
+    memory: Vec<u8>,
+}
+
 /// Turns messages into records.
 pub struct Feed {
-    /// Memory read before a call, by thread, as it came.
-    early: HashMap<u32, Vec<u8>>,
+    /// By thread, until the call returns.
+    early: HashMap<u32, Early>,
     /// Who lives.
     pub lives: Lives,
     /// What arrived.
@@ -85,23 +94,23 @@ impl Feed {
             self.quiet = None;
         }
         if head.kind == kind::ENTRY {
-            self.early.insert(head.tid, late.bytes.to_vec());
+            self.early.insert(head.tid, Early { args: Some(call.args), memory: late.bytes.to_vec() });
             return;
         }
-        let mut kept = Vec::new();
+        let mut kept = Early::default();
         if head.flags & flag::HAS_ENTRY != 0 {
             match self.early.remove(&head.tid) {
                 Some(early) => kept = early,
                 None => self.received.without_entry += 1,
             }
         }
-        let parts = Blobs { bytes: &kept }.chain(late);
+        let parts = Blobs { bytes: &kept.memory }.chain(late);
         self.received.calls += 1;
         if call.result == 0 && (head.nr == self.chdir || head.nr == self.fchdir) {
             let path = parts.clone().next().filter(|_| head.nr == self.chdir).map(|(_, _, bytes)| bytes);
             self.lives.moved(head.pid, path);
         }
-        sink.call(&record(call), parts);
+        sink.call(&record(call, kept.args), parts);
     }
 
     fn event(&mut self, event: &Event, text: &[u8], sink: &mut impl Sink) {
@@ -115,7 +124,7 @@ impl Feed {
                         self.early.insert(head.tid, early);
                     }
                 }
-                let argv = self.early.get(&head.tid).map(|parts| argv(Blobs { bytes: parts })).unwrap_or_default();
+                let argv = self.early.get(&head.tid).map(|early| argv(Blobs { bytes: &early.memory })).unwrap_or_default();
                 self.lives.executed(event, &Program { filename: text, argv }, sink);
             }
             kind::EXIT => {
@@ -137,7 +146,7 @@ fn argv(parts: Blobs<'_>) -> Vec<Vec<u8>> {
     parts.filter(|(what, part, _)| *part > 0 && Some(what & 7) == vector).map(|(.., bytes)| bytes.to_vec()).collect()
 }
 
-fn record(call: &Call) -> SyscallRecord {
+fn record(call: &Call, args: Option<[u64; 6]>) -> SyscallRecord {
     let head = &call.head;
     let mut bits = u32::from(head.flags & flag::OF_RECORD);
     if (-516..=-512).contains(&call.result) {
@@ -151,7 +160,7 @@ fn record(call: &Call) -> SyscallRecord {
         start_ns: head.at_ns.saturating_sub(head.duration_ns()),
         duration_ns: head.duration_ns(),
         result: if bits & flags::NO_RESULT == 0 { call.result } else { 0 },
-        args: call.args,
+        args: args.unwrap_or(call.args),
         blobs: Vec::new(),
     }
 }

@@ -117,11 +117,7 @@ fn pressure(resource: &str) -> Option<u64> {
 
 impl Triggers {
     /// Parses the conditions and opens the socket.
-    pub fn new(
-        conditions: &[String],
-        rules: &HashMap<String, String>,
-        control: Option<&Path>,
-    ) -> Result<Triggers, ProbeError> {
+    pub fn new(conditions: &[String], rules: &HashMap<String, String>, control: Option<&Path>) -> Result<Triggers, ProbeError> {
         let mut triggers = Vec::new();
         for text in conditions {
             let condition = Condition::parse(text)
