@@ -19,7 +19,7 @@ WORKERS ?= 2
 FUZZ_RUNS ?= 1000000
 PYTEST_ARGS ?=
 
-.PHONY: load deb test-vm fuzz crash help demo test check lint format bench golden readme rules setup setup-test clean distclean
+.PHONY: load deb test-vm fuzz bench-big crash help demo test check lint format bench golden readme rules setup setup-test clean distclean
 
 help:  ## list what this Makefile can do
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ bench: setup-test  ## measure against named peers, in the same run
 
 rules: setup-test  ## recall and false alarms of the risk rules, over all behaviours and real builds and installs; minutes, needs the net
 	@$(BIN)/python -m tests.risks.report
+
+bench-big: setup  ## seal and verify a log of 10 GB; says how much memory verifying needed
+	@$(BIN)/python -m benchmarks.big_log
 
 readme: setup-test  ## put what `make demo` and `make test` print into README.md
 	@$(MAKE) test | tee build/test.log

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""More than forty attacks against the Python API, the command (over the Rust core) and the reference verifier.
+"""Seventy attacks against the Python API, the command (over the Rust core) and the reference verifier.
 
 Each is detected and placed, or docs/THREAT_MODEL.md says why it cannot be. The threat model's table is checked against this.
 """

@@ -143,8 +143,10 @@ impl<'a> Run<'a> {
         let opened = file.open();
         let input = match opened {
             Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
-                self.find(Verdict::Tampered, "OBS405", format!("a file of the log was replaced: {error}")).path =
-                    file.path.clone();
+                let expected = self.check.chain.next_seq();
+                let text = format!("a file of the log was replaced: {error}");
+                let finding = self.find(Verdict::Tampered, "OBS405", text);
+                (finding.path, finding.first) = (file.path.clone(), file.rotated.or(Some(expected)));
                 self.broken = true;
                 return Ok(());
             }
@@ -157,7 +159,16 @@ impl<'a> Run<'a> {
                 (finding.path, finding.line, finding.offset) = (place.path, Some(place.line), Some(place.offset));
                 finding.first = Some(place.sequence);
             }
-            Ok(tail) => self.tail = tail,
+            Ok(tail) => {
+                self.tail = tail;
+                // A live file gets its name once its first line is on the disk.
+                if self.check.header.is_none() && self.files > 1 {
+                    let place = self.check.place();
+                    let finding = self.find(Verdict::Tampered, "OBS406", "the live file holds no whole line".to_owned());
+                    (finding.path, finding.line, finding.offset) = (place.path, Some(1), Some(0));
+                    finding.first = Some(place.sequence);
+                }
+            }
             Err(error) if error.is_finding() || matches!(error, EvidenceError::Format { .. }) => {
                 self.broken = true;
                 self.fault(file, &error)?;
@@ -195,7 +206,10 @@ impl<'a> Run<'a> {
         if self.broken || first > expected {
             let known = self.missing.iter().any(|(low, high, _)| *low <= expected && first <= high + 1);
             self.previous_manifest = None;
-            if first > expected && !known && !self.broken {
+            // Who names one rotated file asks about that file; what came before it is in its first line.
+            let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+            let asked_alone = !begun && names::log_of(&name).is_some();
+            if first > expected && !known && !self.broken && !asked_alone {
                 self.missing.push((expected, first - 1, file.path.clone()));
             }
             if begun || first > 0 {
@@ -236,8 +250,9 @@ impl<'a> Run<'a> {
             }
         };
         if let Some(cause) = cause {
-            self.find(Verdict::Tampered, "OBS405", format!("a rotated file and its manifest disagree: {cause}")).path =
-                file.path.clone();
+            let text = format!("a rotated file and its manifest disagree: {cause}");
+            let finding = self.find(Verdict::Tampered, "OBS405", text);
+            (finding.path, finding.first) = (file.path.clone(), file.rotated);
         }
     }
 
@@ -271,6 +286,12 @@ impl<'a> Run<'a> {
         self.check.begin.as_ref()?.signer.as_deref().and_then(|key| VerifierKey::parse(key).ok())
     }
 
+    /// True when something besides its first line says that a file is one of a sealed log: that line was destroyed then.
+    fn is_ours(&self, file: &LogFile) -> bool {
+        let sidecars = self.chainstate.is_some() || !self.known.is_empty() || file.manifest.is_some();
+        sidecars || file.rotated.is_some() || self.files > 1 || has_sealed_line(file)
+    }
+
     /// A fault inside a file: its kind, place and how far it reaches.
     fn fault(&mut self, file: &LogFile, error: &EvidenceError) -> Result<(), EvidenceError> {
         let (verdict, code) = match error {
@@ -279,7 +300,7 @@ impl<'a> Run<'a> {
             EvidenceError::MacMismatch { fault: MacFault::WrongKey, .. } => (Verdict::WrongKey, "OBS402"),
             EvidenceError::MacMismatch { fault: MacFault::Unsigned, .. } => (Verdict::PolicyDowngrade, "OBS402"),
             EvidenceError::MacMismatch { .. } => (Verdict::Tampered, "OBS402"),
-            EvidenceError::Format { .. } if self.check.begin.is_none() => return Err(clone_format(error)),
+            EvidenceError::Format { .. } if self.check.begin.is_none() && !self.is_ours(file) => return Err(clone_format(error)),
             EvidenceError::Format { .. } => (Verdict::Tampered, "OBS500"),
             _ => (Verdict::Tampered, "OBS401"),
         };
@@ -300,6 +321,18 @@ fn clone_format(error: &EvidenceError) -> EvidenceError {
         }
         other => EvidenceError::Format { path: PathBuf::new(), offset: 0, cause: other.to_string() },
     }
+}
+
+/// True when one of a file's next lines has the form of a sealed one.
+fn has_sealed_line(file: &LogFile) -> bool {
+    let Ok(input) = file.open() else { return false };
+    let mut input = BufReader::new(input.take(4 * crate::line::MAX_LINE_BYTES as u64));
+    let mut line = Vec::new();
+    (0..8).any(|_| {
+        line.clear();
+        let read = input.read_until(b'\n', &mut line).unwrap_or(0);
+        read > 0 && line.strip_suffix(b"\n").is_some_and(|line| parse(line).is_ok())
+    })
 }
 
 /// The sequence that a file's first line states.

@@ -37,7 +37,9 @@ impl LogFile {
         match self.form {
             Form::Compressed => {
                 let file = open_for_reading(&names::beside(&self.path, names::COMPRESSED))?;
-                Ok(Box::new(zstd::stream::read::Decoder::new(file)?))
+                // Not a byte more than the manifest knows, whatever the compressed file would become.
+                let most = self.parsed_manifest().map_or(u64::MAX, |manifest| manifest.bytes.saturating_add(1));
+                Ok(Box::new(Unpacked(zstd::stream::read::Decoder::new(file)?.take(most))))
             }
             Form::Plain | Form::Missing => Ok(Box::new(open_for_reading(&self.path)?)),
         }
@@ -45,6 +47,17 @@ impl LogFile {
 
     pub(crate) fn parsed_manifest(&self) -> Option<Manifest> {
         self.manifest.as_deref().and_then(Manifest::parse)
+    }
+}
+
+/// Decompressed lines; where the compressed ones are damaged they end.
+struct Unpacked<R>(R);
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // The damage shows as a rotated file that is cut off there, with its place.
+        let end = |error: io::Error| if error.kind() == io::ErrorKind::Interrupted { Err(error) } else { Ok(0) };
+        self.0.read(buffer).or_else(end)
     }
 }
 
