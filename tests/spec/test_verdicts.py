@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 
 from observer.cli import main
-from observer.cli.commands import why
 from observer.report.diagnosis import load_rules
 from observer.report.sources import LogLine
 from observer.report.sources.text import read_text
@@ -116,7 +115,8 @@ def test_undecided_is_status_3(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_wrong_calls_are_clear(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(why, "_JOURNALS", (str(tmp_path / "none"),))
+    monkeypatch.setattr("observer.report.why._JOURNALS", (str(tmp_path / "none"),))
+    monkeypatch.setattr("observer.report.why.GUEST_LOG", str(tmp_path / "none.log"))
     assert main.run(["why"]) == 2
     assert main.run(["why", "--kmsg", str(tmp_path / "absent")]) == 17
     assert main.run(["why", "--boot", "3", str(tmp_path)]) == 2

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from observer import clock
-from observer.errors import NotFoundError
+from observer.errors import IntegrityError, NotFoundError
 from observer.evidence import write_merged
 from observer.evidence.sides import BAD_STATES, ORIGINS, SideLog, open_side, worst_state
 from observer.timeline.clocks import plan_clocks
@@ -69,6 +69,17 @@ class MasterReport:
     def holds(self) -> bool:
         """False when a log says what may not have been sealed."""
         return all(side.state not in BAD_STATES for side in self.sides)
+
+    def insist(self) -> None:
+        """Do nothing when every log holds.
+
+        Raises:
+            IntegrityError: One does not; the report lies where it was wanted all the same.
+        """
+        if not self.holds:
+            integrity = self.head["integrity"]
+            told = f"{integrity['state']}: {integrity['note']}"
+            raise IntegrityError(told, hint="the report was written all the same")
 
 
 def make_report(options: ReportOptions, stage: Stage | None = None) -> MasterReport:

@@ -4,20 +4,17 @@
 from __future__ import annotations
 
 import argparse
-import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import ClassVar
 
 from observer.cli.printing import talk
-from observer.errors import IntegrityError, UsageError
+from observer.errors import UsageError
 from observer.evidence import load_hmac_key
-from observer.timeline import GUEST_LOG, HOST_LOG, MasterReport, ReportOptions, chosen_logs, make_report
-from observer.timeline.page import render_page
+from observer.timeline import GUEST_LOG, HOST_LOG, ReportOptions, chosen_logs, make_report
 from observer.timeline.progress import ProgressLine
-from observer.timeline.text import render_report, tell_report
-from observer.timeline.view import read_view
+from observer.timeline.publish import publish
+from observer.timeline.text import tell_report
 
 __all__ = ["Report"]
 
@@ -46,13 +43,9 @@ class Report:
         parser.add_argument("--guest-log", metavar="FILE", help=f"the guest's log (default: {GUEST_LOG})")
         parser.add_argument("-o", "--output", metavar="FILE", help="write the JSON here, not to stdout")
         parser.add_argument("--html", metavar="FILE", help="also write one offline page")
-        parser.add_argument(
-            "--text", action="store_true", help="print the rendering for people on stdout, no JSON"
-        )
+        parser.add_argument("--text", action="store_true", help="print it as text for people, not as JSON")
         parser.add_argument("--json", action="store_true", help="print the JSON on stdout (the default)")
-        parser.add_argument(
-            "--no-verdict", action="store_true", help="merge only; do not weigh what happened"
-        )
+        parser.add_argument("--no-verdict", action="store_true", help="do not weigh what happened")
 
     def run(self, args: argparse.Namespace) -> int:
         """Merge, write, tell."""
@@ -65,24 +58,9 @@ class Report:
             progress = ProgressLine()
             report = make_report(options, progress.tell)
             progress.done()
-            self._show(args, report)
+            wanted = args.json or not (args.output or args.html)
+            publish(report, html=args.html, text=args.text, document=wanted)
         for line in tell_report(report, args.output):
             talk(line)
-        if not report.holds:
-            state = report.head["integrity"]["state"]
-            note = report.head["integrity"]["note"]
-            raise IntegrityError(f"{state}: {note}", hint="the report was written all the same")
+        report.insist()
         return 0
-
-    def _show(self, args: argparse.Namespace, report: MasterReport) -> None:
-        if args.html or args.text:
-            view = read_view(report.output)
-            if args.html:
-                Path(args.html).write_text(render_page(view), encoding="utf-8")
-            if args.text:
-                sys.stdout.write(render_report(view))
-                return
-        if args.json or not (args.output or args.html):
-            sys.stdout.flush()
-            with report.output.open("rb") as stream:
-                shutil.copyfileobj(stream, sys.stdout.buffer, 1 << 18)

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import ClassVar
 
+from observer.cli.printing import print_json
 from observer.errors import UsageError
 from observer.evidence import load_hmac_key
 from observer.report.render import render_text
@@ -59,7 +59,7 @@ class Why:
             parser.add_argument(f"--{kind.value}", action="append", default=[], metavar="FILE", help=text)
         parser.add_argument("files", nargs="*", metavar="FILE", help="a log whose kind is found out, or -")
         parser.add_argument(
-            "--boot", type=int, metavar="N", help="judge this boot: 0 the last, -1 the one before"
+            "--boot", type=int, metavar="N", help="judge boot N: 0 the last, -1 the one before"
         )
         parser.add_argument(
             "--rules", action="append", default=[], type=Path, metavar="FILE", help="a further rule file"
@@ -73,20 +73,16 @@ class Why:
         sources += [SourceSpec(SourceKind.PLAIN, path) for path in args.files]
         if sum(str(spec.path) == "-" for spec in sources) > 1:
             raise UsageError("standard input can be given once", hint="write one of the logs to a file")
-        if args.boot is not None and args.boot > 0:
-            raise UsageError(
-                f"there is no boot {args.boot}", hint="0 is the last boot in the logs, -1 the one before"
-            )
-        boot = args.boot
+        if (args.boot or 0) > 0:
+            raise UsageError(f"there is no boot {args.boot}", hint="0 is the last, -1 the one before")
         if not sources:
-            sources, boot = own_logs(), -1 if boot is None else boot
+            sources, args.boot = own_logs(), -1 if args.boot is None else args.boot
         book = with_rule_files(args.rules) if args.rules else None
-        diagnosis = explain(sources, book=book, boot=boot, key=load_hmac_key())
+        diagnosis = explain(sources, book=book, boot=args.boot, key=load_hmac_key())
         if args.html:
             Path(args.html).write_text(render_verdict_page(diagnosis), encoding="utf-8")
         if args.json:
-            document = {"schema": "observer.why/1", "message_type": "diagnosis", **diagnosis.to_dict()}
-            sys.stdout.write(json.dumps(document, ensure_ascii=True, allow_nan=False) + "\n")
+            print_json("observer.why/1", "diagnosis", diagnosis.to_dict())
         else:
             sys.stdout.write(render_text(diagnosis))
         return 0 if diagnosis.decided else UNDECIDED
