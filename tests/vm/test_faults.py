@@ -51,16 +51,21 @@ def test_fault(
     for line in fault.get("lines", []):
         guest.attempt(line)
     if "await_type" in fault:
-        wanted = f'grep -q \'"type":"{fault["await_type"]}"\' /{LOG}'
-        for _ in range(200):
-            if guest.attempt(wanted)[0] == 0:
-                break
-            time.sleep(1)
+        await_type(guest, fault["await_type"], 200)
     time.sleep(fault.get("wait_s", 2))
     end(guest, fault)
     with guest.files() as root:
         facts = judge(root, fault, guest.marks, tmp_path)
     report(facts, capsys)
+
+
+def await_type(guest: Guest, event_type: str, seconds: int) -> None:
+    """Wait until the agent has sealed an event of a type; what never comes is found by `judge`."""
+    limit = time.monotonic() + seconds
+    while time.monotonic() < limit:
+        if guest.attempt(f'grep -q \'"type":"{event_type}"\' /{LOG}')[0] == 0:
+            return
+        time.sleep(1)
 
 
 def end(guest: Guest, fault: dict[str, Any]) -> None:
@@ -69,8 +74,10 @@ def end(guest: Guest, fault: dict[str, Any]) -> None:
     if fault["end"] == "off":
         guest.await_end()
     elif fault["end"] == "reboot":
-        guest.await_reboot()
-        guest.attempt("sleep 5; sync")
+        guest.await_boot()  # the shell of the boot before was loaded, and said nothing
+        for one in fault.get("expect", []):
+            await_type(guest, one["type"], 90)
+        guest.attempt("sleep 2; sync")
         guest.cut_power()
     else:
         guest.cut_power()
@@ -81,6 +88,7 @@ def judge(root: Path, fault: dict[str, Any], marks: list[int], tmp_path: Path) -
     sent = max(marks)
     kept = tmp_path / "kept"
     shutil.copytree(root / "var/log/wsl-monitor", kept)
+    shutil.copytree(root / "var/lib/wsl-monitor", kept / "state")
     log = kept / "guest-events.log"
     verify_log(log)
     if fault["end"] == "cut":
@@ -90,7 +98,8 @@ def judge(root: Path, fault: dict[str, Any], marks: list[int], tmp_path: Path) -
         next_start(kept)
         verify_log(log)
     else:
-        recovered = -1
+        recovered = 0
+    keep_for_study(kept, fault["name"])
     records = [EventRecord.from_json(line.event) for line in read_log(log) if line.kind is None]
     for one in fault.get("expect", []):
         assert any(_fits(record, one) for record in records), f"no {one}"
@@ -112,6 +121,13 @@ def judge(root: Path, fault: dict[str, Any], marks: list[int], tmp_path: Path) -
         "verdict": verdict(log),
         "expected": fault.get("verdict", ""),
     }
+
+
+def keep_for_study(kept: Path, name: str) -> None:
+    """Keep what the machine left, beside the results: the library of faults that rules are tried on."""
+    place = BUILD / "kept" / re.sub(r"\W+", "-", name)
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(kept, place, ignore=shutil.ignore_patterns("*.reserve", "state"))
 
 
 def next_start(logs: Path) -> None:
