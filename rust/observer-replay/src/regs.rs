@@ -93,6 +93,16 @@ impl Regs {
         CHECKED.iter().all(|at| *at == ORIG_RAX || self.0[*at] == other.0[*at]) && self.0[RAX] == other.0[RAX]
     }
 
+    /// The same state between two instructions in the middle of a computation: the flags count as well.
+    #[must_use]
+    pub fn same_instant(&self, other: &Regs) -> bool {
+        const ARITHMETIC: u64 = 0xcd5; // carry, parity, adjust, zero, sign, direction, overflow
+        let words = [index::RCX, index::R11];
+        self.same_state(other)
+            && words.iter().all(|at| self.0[*at] == other.0[*at])
+            && (self.0[index::EFLAGS] ^ other.0[index::EFLAGS]) & ARITHMETIC == 0
+    }
+
     /// A number that stands for all checked registers (FNV-1a over their words).
     #[must_use]
     pub fn hash(&self) -> u64 {

@@ -53,6 +53,8 @@ pub enum What {
     Check(u64),
     /// Something that replay cannot be sure of, with the reason.
     Note(String),
+    /// The kernel changed memory while the task sleeps in a call.
+    Meanwhile(Vec<Effect>),
 }
 
 /// State at the entry of a call.

@@ -118,8 +118,11 @@ unsafe fn become_stub(program: RawFd, socket: RawFd, gate: RawFd, stack: u64, un
         let mut byte = 0u8;
         libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0);
         libc::read(gate, ptr::addr_of_mut!(byte).cast(), 1);
-        let limit = libc::rlimit { rlim_cur: stack, rlim_max: stack };
-        libc::setrlimit(libc::RLIMIT_STACK, &limit);
+        let limit = libc::rlimit { rlim_cur: stack, rlim_max: libc::RLIM_INFINITY };
+        if libc::setrlimit(libc::RLIMIT_STACK, &limit) != 0 {
+            let limit = libc::rlimit { rlim_cur: stack, rlim_max: stack };
+            libc::setrlimit(libc::RLIMIT_STACK, &limit);
+        }
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::setrlimit(libc::RLIMIT_CORE, &none);
         if unshare != 0 && libc::unshare(unshare) != 0 {

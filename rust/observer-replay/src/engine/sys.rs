@@ -178,3 +178,24 @@ pub fn same_open_file(a: (Tid, i32), b: (Tid, i32)) -> Option<bool> {
         _ => None,
     }
 }
+
+fn stack_limit(pid: Tid, new: Option<&libc::rlimit>) -> Option<libc::rlimit> {
+    let mut old = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: both point to live values, or are null.
+    let rc = unsafe { libc::prlimit(pid, libc::RLIMIT_STACK, new.map_or(ptr::null(), ptr::from_ref), &mut old) };
+    (rc == 0).then_some(old)
+}
+
+/// Gives a process the soft limit of another's stack.
+pub fn copy_stack_limit(from: Tid, to: Tid) {
+    if let Some(limit) = stack_limit(from, None) {
+        set_stack_limit(to, limit.rlim_cur);
+    }
+}
+
+/// Sets the soft limit of a process's stack, as far as its hard limit goes.
+pub fn set_stack_limit(pid: Tid, bytes: u64) {
+    if let Some(now) = stack_limit(pid, None) {
+        stack_limit(pid, Some(&libc::rlimit { rlim_cur: bytes.min(now.rlim_max), rlim_max: now.rlim_max }));
+    }
+}

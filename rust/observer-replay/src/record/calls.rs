@@ -122,7 +122,7 @@ impl Tracer<'_> {
             self.emitter.leave(id, exit);
         }
         self.recorder.push(&Record::Call(*call.record));
-        if i64::from(call.nr) == libc::SYS_sched_yield && !self.ready.is_empty() {
+        if i64::from(call.nr) == libc::SYS_sched_yield && self.running == Some(tid) && !self.ready.is_empty() {
             self.running = None;
             if let Some(task) = self.tasks.get_mut(&tid) {
                 task.state = State::Ready;

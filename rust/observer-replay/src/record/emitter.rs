@@ -34,15 +34,12 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    fn flush_others(&mut self, task: TaskId) {
-        if self.waiting.iter().all(|(other, _)| *other == task) {
-            return;
-        }
-        let (mine, others): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|(other, _)| *other == task);
-        self.waiting = mine;
-        for (other, entry) in others {
-            self.write(other, What::Enter(entry));
+    /// Writes all entries in the order in which they happened, but for the newest if it is that of `keep`.
+    fn flush(&mut self, keep: Option<TaskId>) {
+        let kept = self.waiting.last().filter(|(newest, _)| Some(*newest) == keep).map(|_| self.waiting.len() - 1);
+        let entries: Vec<_> = self.waiting.drain(..kept.unwrap_or(self.waiting.len())).collect();
+        for (task, entry) in entries {
+            self.write(task, What::Enter(entry));
         }
     }
 
@@ -52,18 +49,14 @@ impl<'a> Emitter<'a> {
         self.waiting.push((task, Entry { regs, restarted }));
     }
 
-    /// Writes a task's entry now, because its call makes events of its own.
-    pub fn force(&mut self, task: TaskId) {
-        self.flush_others(task);
-        if let Some(at) = self.waiting.iter().position(|(other, _)| *other == task) {
-            let (_, entry) = self.waiting.remove(at);
-            self.write(task, What::Enter(entry));
-        }
+    /// Writes all entries now, because a call makes events of its own.
+    pub fn force(&mut self) {
+        self.flush(None);
     }
 
     /// Task's call returned.
     pub fn leave(&mut self, task: TaskId, exit: Exit) {
-        self.flush_others(task);
+        self.flush(Some(task));
         match self.waiting.pop() {
             Some((_, entry)) => self.write(task, What::Call(entry, exit)),
             None => self.write(task, What::Return(exit)),
@@ -72,7 +65,7 @@ impl<'a> Emitter<'a> {
 
     /// Anything else of a task.
     pub fn event(&mut self, task: TaskId, what: What) {
-        self.force(task);
+        self.flush(None);
         self.write(task, what);
     }
 }

@@ -120,8 +120,7 @@ impl Tracer<'_> {
     /// What must be done when a thread is about to make this call.
     pub(super) fn at_entry(&mut self, tid: Tid, nr: u32, _args: &[u64; 6]) -> Result<(), ReplayError> {
         if matches!(i64::from(nr), libc::SYS_exit_group | libc::SYS_exit | libc::SYS_execve | libc::SYS_execveat) {
-            let Some(task) = self.tasks.get(&tid) else { return Ok(()) };
-            self.emitter.force(task.id);
+            self.emitter.force();
             self.prepare_end(tid);
             if i64::from(nr) == libc::SYS_exit_group {
                 self.check(tid);

@@ -10,6 +10,7 @@ pub mod outputs;
 pub mod run;
 pub mod signals;
 pub mod special;
+pub mod spins;
 pub mod store;
 pub mod streams;
 pub mod task;

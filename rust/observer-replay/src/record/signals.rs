@@ -145,7 +145,8 @@ impl Tracer<'_> {
         task.interrupted = None;
         let code = sys::siginfo_code(info);
         let number = signal.unsigned_abs();
-        let event = Signal { number, code, fault, at: None, regs, frame: (address, ByteBuf::from(bytes)), xstate };
+        let at = task.point.take();
+        let event = Signal { number, code, fault, at, regs, frame: (address, ByteBuf::from(bytes)), xstate };
         let id = task.id;
         self.emitter.event(id, What::Signal(Box::new(event)));
         self.go_on(tid, 0)
@@ -198,31 +199,19 @@ impl Tracer<'_> {
             }
             return Ok(());
         }
-        let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
-        match task.state {
-            State::Running | State::Stopped => {
-                if task.state == State::Running {
-                    let at_boundary = sys::registers(tid).is_ok_and(|regs| regs.same_state(&task.boundary));
-                    task.midway = !at_boundary;
-                }
-                if self.running == Some(tid) {
-                    self.running = None;
-                }
-                let in_call = self.tasks.get(&tid).is_some_and(|task| task.call.is_some());
-                if in_call {
-                    if let Some(task) = self.tasks.get_mut(&tid) {
-                        task.state = State::Kernel;
-                    }
-                    return self.go_on(tid, 0);
-                }
+        match self.tasks.get(&tid).map(|task| (task.state, task.call.is_some())) {
+            Some((State::Stopped, true) | (State::Kernel, _)) => {
                 if let Some(task) = self.tasks.get_mut(&tid) {
-                    task.state = State::Ready;
+                    task.state = State::Kernel;
                 }
-                self.ready.push_back(tid);
+                self.go_on(tid, 0)
+            }
+            Some((State::Stopped, false)) => {
+                self.make_ready(tid);
                 Ok(())
             }
-            State::Ready => Ok(()), // already waits for its turn
-            State::Kernel => self.go_on(tid, 0),
+            Some((State::Running, _)) => self.interrupted(tid),
+            Some((State::Ready, _)) | None => Ok(()), // already waits for its turn
         }
     }
 }

@@ -4,10 +4,14 @@
 use crate::engine::sys::SIGINFO;
 use crate::record::outputs::Plan;
 use crate::regs::Regs;
-use crate::stream::TaskId;
+use crate::stream::{Point, TaskId};
 use observer_capture::sys::Tid;
 use observer_model::SyscallRecord;
 use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How long a thread may run while others could.
+pub const SLICE: Duration = Duration::from_millis(10);
 
 /// A call that a thread is in.
 #[derive(Debug)]
@@ -86,6 +90,10 @@ pub struct Task {
     pub own_affinity: bool,
     /// A fault that kills it has been seen.
     pub fatal_fault: bool,
+    /// The state in the middle of a computation at which a signal is delivered.
+    pub point: Option<Point>,
+    /// How long it may compute before it is looked at.
+    pub patience: Duration,
     /// Words that the kernel changes when it ends.
     pub at_end: Vec<u64>,
     /// Its end is in the stream already.
@@ -116,6 +124,8 @@ impl Task {
             heap_end: 0,
             own_affinity: false,
             fatal_fault: false,
+            point: None,
+            patience: SLICE,
             at_end: Vec::new(),
             dead: false,
         }

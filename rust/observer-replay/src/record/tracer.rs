@@ -8,7 +8,7 @@ use crate::record::emitter::Emitter;
 use crate::record::special::Objects;
 use crate::record::store::Store;
 use crate::record::streams::Streams;
-use crate::record::task::{State, Task};
+use crate::record::task::{State, Task, SLICE};
 use observer_capture::memory::Limits;
 use observer_capture::pinning::Pinning;
 use observer_capture::sys::{Tid, Wait};
@@ -16,10 +16,8 @@ use observer_evidence::Severity;
 use observer_recording::Recorder;
 use serde_json::{json, Map, Value};
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// How long a thread may run while others could.
-pub const SLICE: Duration = Duration::from_millis(10);
 /// How often to look whether a thread that made a call sleeps in it.
 const LOOK_EVERY: u32 = 8;
 
@@ -267,19 +265,21 @@ impl<'a> Tracer<'a> {
         }
         match sys::wait(tid, false) {
             Ok(Some(stop)) => self.stops.push_front(stop),
-            _ => self.running = None,
+            _ => {
+                self.running = None;
+                self.asleep(tid);
+            }
         }
     }
 
-    /// The running thread has had its time: another address space may go on. Its own threads wait for its next call.
+    /// The running thread has had its time: others may go on.
     fn tick(&mut self) {
         let Some(task) = self.running.and_then(|tid| self.tasks.get(&tid)) else { return };
-        if task.state == State::Running && self.slice.elapsed() >= SLICE {
-            let group = task.group();
-            let others = self.ready.iter().filter_map(|tid| self.tasks.get(tid)).any(|other| other.group() != group);
-            if others || !task.deferred.is_empty() {
-                let _ = sys::interrupt(task.tid);
-            }
+        if task.state == State::Running
+            && self.slice.elapsed() >= task.patience
+            && (!self.ready.is_empty() || !task.deferred.is_empty())
+        {
+            let _ = sys::interrupt(task.tid);
         }
     }
 

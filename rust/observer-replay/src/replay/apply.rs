@@ -40,12 +40,29 @@ impl Session {
         for effect in &exit.effects {
             self.apply(task, effect, length)?;
         }
+        self.follow_limits(task, exit.result)?;
         let replaced = exit.effects.iter().any(|effect| matches!(effect, Effect::Regs(_)));
         let body = self.body(task)?;
         if !replaced {
             body.regs = body.regs.returned(exit.result);
         }
         body.in_call = false;
+        Ok(())
+    }
+
+    /// A stack ends where the recorded one did.
+    fn follow_limits(&mut self, task: TaskId, result: i64) -> Result<(), ReplayError> {
+        let body = self.body(task)?;
+        let (nr, args) = body.call;
+        let address = match i64::from(nr) {
+            libc::SYS_setrlimit if args[0] == 3 => args[1],
+            libc::SYS_prlimit64 if args[1] == 3 && (args[0] == 0 || args[0] == u64::from(body.pid)) => args[2],
+            _ => 0,
+        };
+        if result == 0 && address != 0 {
+            let soft = body.read(address, 8).first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
+            sys::set_stack_limit(body.real, soft.unwrap_or(u64::MAX));
+        }
         Ok(())
     }
 

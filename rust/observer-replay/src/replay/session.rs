@@ -10,7 +10,7 @@ use crate::replay::body::{Body, Stop};
 use crate::replay::divergence::Divergence;
 use crate::replay::files::Files;
 use crate::replay::source::EventSource;
-use crate::stream::{Death, Entry, Event, Exec, Fork, Mapping, Signal, TaskId, What};
+use crate::stream::{Death, Entry, Event, Exec, Fork, Mapping, Point, Signal, TaskId, What};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -195,9 +195,10 @@ impl Session {
             What::Exec(exec) => self.exec(task, exec)?,
             What::Death(death) => self.death(task, death)?,
             What::Tsc { value, aux } => self.tsc(task, *value, *aux)?,
-            What::Preempt(_) => {}
+            What::Preempt(point) => self.run_to_point(task, point)?,
             What::Check(sum) => self.check(task, *sum)?,
             What::Note(reason) => self.notes.push(reason.clone()),
+            What::Meanwhile(effects) => effects.iter().try_for_each(|effect| self.apply(task, effect, 0))?,
         }
         self.position += 1;
         Ok(Step::Event(event))
@@ -230,6 +231,9 @@ impl Session {
         if signal.fault {
             self.run_to_fault(task, i32::try_from(signal.number).unwrap_or(0))?;
         }
+        if let Some(point) = &signal.at {
+            self.run_to_point(task, point)?;
+        }
         let body = self.body(task)?;
         body.write(signal.frame.0, &signal.frame.1)?;
         body.regs = signal.regs;
@@ -241,6 +245,15 @@ impl Session {
         match self.body(task)?.run()? {
             Stop::Fault(found) if found == number => Ok(()),
             stop => Err(self.diverged(task, unexpected(stop, &format!("signal {number}")), None)),
+        }
+    }
+
+    /// Runs to a recorded state in the middle of a computation.
+    fn run_to_point(&mut self, task: TaskId, point: &Point) -> Result<(), ReplayError> {
+        let body = self.body(task)?;
+        match body.run_to_point(point)? {
+            Ok(()) => Ok(()),
+            Err(what) => Err(self.diverged(task, what, Some(point.regs))),
         }
     }
 
@@ -273,6 +286,7 @@ impl Session {
         let real = self.zygote.spawn()?;
         let (tid, pid, parent) = match self.bodies.remove(&task) {
             Some(old) => {
+                crate::engine::sys::copy_stack_limit(old.real, real);
                 stub::end(old.real);
                 (old.pid, old.pid, old.parent)
             }
