@@ -241,3 +241,34 @@ def test_the_page_of_a_verdict(tmp_path: Path) -> None:
     assert "VERIFIED" in text
     assert "<script" not in text
     assert "http" not in text.replace("http-equiv", "")
+
+
+def test_what_the_hosts_agent_saw_belongs_to_the_boot_that_died(tmp_path: Path) -> None:
+    def restarted(seconds: float) -> bytes:
+        return event(
+            seconds,
+            "Service process changed",
+            source="ServiceHealth",
+            category="ServiceHealth",
+            kind="ServiceHealth",
+            boot="host-boot",
+            run="hh",
+            machine_guid="x",
+            service="WSLService",
+            pid=9,
+            previous_pid=7,
+        )
+
+    quiet = [event(at, "Resource utilization") for at in range(1, 20)]
+    died = {"kind": "machine_died", "previous_boot_id": "b1"}
+    after = event(100, "Unclean shutdown", boot="b2", run="r2", clocks=True)
+    values = json.loads(after) | {"type": "agent.unclean_shutdown"}
+    values["attributes"] = sorted(
+        [*values["attributes"], *({"key": key, "value": value} for key, value in died.items())],
+        key=lambda one: one["key"],
+    )
+    guest = sealed(tmp_path / "guest-events.log", [*quiet, json.dumps(values).encode()])
+    host = sealed(tmp_path / "host-events.log", [restarted(21)])
+    answer = explain([SourceSpec(SourceKind.LOG, guest), SourceSpec(SourceKind.LOG, host)])
+    assert answer.verdict == "HOST_SERVICE_STOPPED", [(one.verdict, one.boot) for one in answer.incidents]
+    assert len(answer.incidents) == 1

@@ -126,7 +126,8 @@ class _EventReader:
             ident=str(event.get("type") or event.get("category") or ""),
             mono_us=_boottime_us(event),
             wall_us=_wall_us(event),
-            boot=attributes.get("boot_id", "").replace("-", ""),
+            # A host outlives its guests: its boots are none of theirs, and what it saw belongs to the guest's boot that died.
+            boot="" if "machine_guid" in attributes else attributes.get("boot_id", "").replace("-", ""),
             fields=attributes,
         )
         yield from self._speaker(base, event, attributes)
