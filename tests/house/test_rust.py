@@ -20,8 +20,8 @@ from tests.house import tree
 LAYERS = [
     {"observer-model"},
     {"observer-evidence"},
-    {"observer-recording", "observer-report"},
-    {"observer-capture", "observer-probe", "observer-compare", "observer-export"},
+    {"observer-recording", "observer-report", "observer-snapshot"},
+    {"observer-capture", "observer-image", "observer-probe", "observer-compare", "observer-export"},
     {"observer-replay"},
     {"observer-py"},
 ]
@@ -33,6 +33,7 @@ PURE = {
     "observer-recording",
     "observer-export",
     "observer-report",
+    "observer-snapshot",
 }
 MANIFESTS = sorted((tree.ROOT / "rust").glob("*/Cargo.toml"))
 

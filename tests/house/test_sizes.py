@@ -27,6 +27,7 @@ ROOMS_BY_SYSTEM = ("agents/linux", "agents/windows")
 EXCEPTIONS: dict[str, str] = {
     "tools/gen_evidence_vectors.py:vectors": "table: one row for each fault",
     "src/observer/trace": "the public API, and the rules that its summaries apply: both read one recording by the same reader",
+    "src/observer/cli": "one file for each verb and action; none uses another's",
     "rust/observer-evidence": "one format: writer, verifier, proofs and notes share its types, and its attack tests its helpers",
     "rust/observer-replay": "recorder and replayer are two ends of one stream: they share its types and tables",
     "rust/observer-replay/src/effects/table.rs": "table: one row for each system call",

@@ -14,6 +14,8 @@ mod recording;
 mod recording_errors;
 mod replay;
 mod report;
+mod snapshot;
+mod snapshot_errors;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -28,5 +30,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     recording::register(module)?;
     report::register(module)?;
     replay::register(module)?;
+    snapshot::register(module)?;
     Ok(())
 }

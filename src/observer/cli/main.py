@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "summary": "summary.Summary",
     "verify": "verify.Verify",
     "export": "export.Export",
+    "snapshot": "snapshot.SnapshotCommand",
     "plugin": "plugin.Plugin",
     "replay": "replay.Replay",
     "diff": "diff.Diff",
@@ -53,6 +54,7 @@ examples:
   observer watch --container web      what already runs, without stopping it
   observer summary last               what it did, what was risky, and the records that say so
   observer verify last                prove that nothing was changed since
+  observer snapshot create --pid 42   memory and state of what runs, at one instant
 
 exit status:
   0 done · 2 usage · 12 not permitted · 13 capture failed · 14 the evidence does not hold

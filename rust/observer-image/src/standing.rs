@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is looked at while everything stands: mappings, what was written last, registers, descriptors. As little as can be.
+
+use crate::components::{self, Part};
+use crate::descriptors::Descriptor;
+use crate::draft::RegionDraft;
+use crate::error::{ImageError, Result};
+use crate::maps::{self, Mapping};
+use crate::memory::Memory;
+use crate::origin::Origins;
+use crate::pagemap::{self, PageMap, Stretch};
+use crate::policy::{self, Decision, Kind};
+use crate::request::Selection;
+use crate::session::Watched;
+use crate::stop::Stop;
+use crate::tracking;
+use observer_snapshot::node::REFERENCE;
+use observer_snapshot::PAGE;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+
+/// A process as it stood.
+pub struct Standing {
+    /// Its id.
+    pub pid: u32,
+    /// Its threads, the leader first.
+    pub threads: Vec<u32>,
+    /// Its regions; those that are not marked have no nodes yet.
+    pub regions: Vec<RegionDraft>,
+    /// Which of them are marked, by index.
+    pub marked: Vec<bool>,
+    /// What was written in marked regions since the last look, and has content.
+    pub dirty: Vec<Stretch>,
+    /// What has content in marked regions.
+    pub populated: Vec<Stretch>,
+    /// By region that is not marked: what is to be read of it.
+    pub fresh: Vec<(usize, Vec<Stretch>)>,
+    /// State that is not memory.
+    pub parts: Vec<Part>,
+    /// Descriptors.
+    pub descriptors: Vec<Descriptor>,
+    /// Reads it.
+    pub memory: Memory,
+}
+
+/// Look at one process.
+///
+/// # Errors
+/// It was killed.
+pub fn look(pid: u32, watched: &mut Watched, stop: &Stop, (selection, origins): (&Selection, &mut Origins)) -> Result<Standing> {
+    let mut mappings = maps::of(pid).ok_or(ImageError::Gone(pid))?;
+    maps::add_flags(&mut mappings, &watched.flags);
+    let held = stop.threads(pid);
+    let mut parts: Vec<Part> = held.iter().flat_map(|thread| components::of_thread(*thread)).collect();
+    let (files, descriptors) = components::at_stop(pid);
+    parts.extend(files);
+    let mut out = Standing {
+        pid,
+        threads: held.iter().map(|thread| thread.tid).collect(),
+        regions: Vec::with_capacity(mappings.len()),
+        marked: Vec::with_capacity(mappings.len()),
+        dirty: Vec::new(),
+        populated: Vec::new(),
+        fresh: Vec::new(),
+        parts,
+        descriptors,
+        memory: Memory::of(pid),
+    };
+    for mapping in mappings {
+        out.look_at(pid, mapping, watched, (selection, origins));
+    }
+    Ok(out)
+}
+
+impl Standing {
+    fn look_at(&mut self, pid: u32, mapping: Mapping, watched: &mut Watched, (selection, origins): (&Selection, &mut Origins)) {
+        let source = origins.knows(pid, &mapping);
+        let decision = policy::decide(&mapping, selection, source);
+        let span = (mapping.start, mapping.end);
+        let copied = decision.policy != "excluded";
+        let inside = pagemap::without(&[span], &watched.marked).is_empty();
+        let may_be_marked = copied && inside && tracking::is_candidate(&mapping);
+        let found = if may_be_marked { watched.map.look(span).ok() } else { None };
+        let index = self.regions.len();
+        if let Some((populated, written)) = found {
+            self.dirty.extend(written);
+            self.populated.extend(populated);
+            self.marked.push(true);
+        } else {
+            let content = with_first_page(&mapping, &decision, content(pid, &mapping, &decision, &mut watched.map));
+            if !content.is_empty() {
+                self.fresh.push((index, content));
+            }
+            self.marked.push(false);
+        }
+        self.regions.push(RegionDraft::new(mapping, decision));
+    }
+
+    /// Bytes that are still to be read.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        pagemap::bytes(&self.dirty) + self.fresh.iter().map(|(_, list)| pagemap::bytes(list)).sum::<u64>()
+    }
+}
+
+/// What is to be read of a mapping that is not marked.
+#[must_use]
+pub fn content(pid: u32, mapping: &Mapping, decision: &Decision, map: &mut PageMap) -> Vec<Stretch> {
+    let span = (mapping.start, mapping.end);
+    if decision.policy == "excluded" {
+        return Vec::new();
+    }
+    let referred = decision.unlisted == REFERENCE;
+    match decision.kind {
+        Kind::Special => Vec::new(),
+        Kind::Anonymous if mapping.name == "[vdso]" => vec![span], // the kernel's pages: the page map does not show them
+        Kind::Anonymous => map.populated(span, false).unwrap_or_default(),
+        Kind::PrivateFile | Kind::SharedFile if !referred => vec![span],
+        Kind::PrivateFile => map.populated(span, false).unwrap_or_default(),
+        Kind::SharedFile if mapping.permissions.contains('w') => map.populated(span, true).unwrap_or_default(),
+        Kind::SharedFile => Vec::new(),
+        Kind::SharedMemory => shared_content(pid, mapping).or_else(|| map.populated(span, true).ok()).unwrap_or_default(),
+    }
+}
+
+/// The same with the first page of a file that is referred to: it names an executable's build, so that symbols can be found
+/// without the file.
+#[must_use]
+pub fn with_first_page(mapping: &Mapping, decision: &Decision, content: Vec<Stretch>) -> Vec<Stretch> {
+    if decision.policy == "excluded" || decision.unlisted != REFERENCE || mapping.offset != 0 {
+        return content;
+    }
+    pagemap::either(&[(mapping.start, mapping.start + PAGE as u64)], &content)
+}
+
+/// Parts of shared memory that have content, whoever wrote it; holes are not touched, since a look would fill them.
+fn shared_content(pid: u32, mapping: &Mapping) -> Option<Vec<Stretch>> {
+    let file = File::open(format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end)).ok()?;
+    let (mut at, end) = (mapping.offset, mapping.offset + mapping.size());
+    let mut out = Vec::new();
+    let seek = |from: u64, what| {
+        // SAFETY: plain numbers; the descriptor is ours.
+        let found = unsafe { libc::lseek(file.as_raw_fd(), from as libc::off_t, what) };
+        u64::try_from(found).ok()
+    };
+    while at < end {
+        let Some(data) = seek(at, libc::SEEK_DATA).filter(|data| *data < end) else { break };
+        let hole = seek(data, libc::SEEK_HOLE).unwrap_or(end).min(end);
+        let (first, last) = (data / PAGE as u64 * PAGE as u64, hole.next_multiple_of(PAGE as u64));
+        pagemap::push(
+            &mut out,
+            (mapping.start + first - mapping.offset, (mapping.start + last - mapping.offset).min(mapping.end)),
+        );
+        at = hole.max(data + 1);
+    }
+    Some(out)
+}

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sizes, formats and patterns as people write and read them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+from observer.model.snapshot import SnapshotFormat
+
+__all__ = ["FORMATS", "SCHEMA", "parse_addresses", "parse_bytes", "parse_format", "show_bytes", "show_pause"]
+
+SCHEMA: Final = "observer.snapshot/1"
+FORMATS: Final = {
+    "raw": SnapshotFormat.RAW,
+    "compressed": SnapshotFormat.COMPRESSED,
+    "encrypted": SnapshotFormat.ENCRYPTED,
+    "compressed-encrypted": SnapshotFormat.COMPRESSED_AND_ENCRYPTED,
+}
+_UNITS: Final = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def parse_format(text: str) -> SnapshotFormat:
+    """Return the format of that name."""
+    found = FORMATS.get(text.lower().replace("_", "-").replace("-and-", "-"))
+    if found is None:
+        raise argparse.ArgumentTypeError(f"one of {', '.join(FORMATS)}")
+    return found
+
+
+def parse_bytes(text: str) -> int:
+    """Return a number of bytes; K, M, G and T are powers of 1,024."""
+    unit = _UNITS.get(text[-1:].lower(), 1)
+    digits = text[:-1] if unit > 1 else text
+    if not digits.isdigit():
+        raise argparse.ArgumentTypeError("a number of bytes, with K, M, G or T behind it if you like")
+    return int(digits) * unit
+
+
+def parse_addresses(text: str) -> tuple[int, int]:
+    """Return the first address and the one behind the last of `START-END`."""
+    try:
+        start, _, end = text.partition("-")
+        low, high = int(start, 16), int(end, 16)
+    except ValueError:
+        raise argparse.ArgumentTypeError("hexadecimal START-END, as /proc/PID/maps shows it") from None
+    if low >= high:
+        raise argparse.ArgumentTypeError("an end behind the start")
+    return low, high
+
+
+def show_bytes(count: int) -> str:
+    """Return a size as people read it."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def show_pause(ns: int) -> str:
+    """Return a pause in milliseconds."""
+    return f"{ns / 1e6:.2f} ms"

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is captured is what was there: every page, at one instant, and the target goes on as if nothing had been."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from observer import snapshot
+from observer.errors import ChunkMismatch, NotFoundError, TracePermission, UsageError
+from tests.snapshot.conftest import Start
+from tests.snapshot.independent import PAGE, Reader
+
+TORN_RUNS = int(os.environ.get("OBSERVER_TORN_SNAPSHOTS", "40"))
+
+
+def take(pid: int, **choices: object) -> snapshot.SnapshotFile:
+    """Take a snapshot of a process and open it."""
+    options = snapshot.SnapshotOptions(**choices)  # type: ignore[arg-type]
+    taken = snapshot.Snapshotter(snapshot.process_target(pid)).take(options)
+    return snapshot.open_snapshot(taken.snapshot_id)
+
+
+def compare_with_the_process(path: Path, pid: int, key: bytes | None = None) -> int:
+    """Read a snapshot with the second reader and compare each page with the standing process; returns pages compared."""
+    reader = Reader(path, key)
+    files, compared = reader.others(), 0
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for region in reader.manifest["processes"][0]["regions"]:
+            for address, kind, content in reader.pages(region, files):
+                if content is None:
+                    continue
+                memory.seek(address)
+                assert memory.read(PAGE) == content, f"{address:#x} in {region['name']}: class {kind}"
+                compared += 1
+    return compared
+
+
+@pytest.mark.parametrize("tracking", ["auto", "stop"])
+@pytest.mark.parametrize("kept_as", list(snapshot.SnapshotFormat))
+def test_every_page_is_that_of_the_process(
+    start: Start, tracking: str, kept_as: snapshot.SnapshotFormat
+) -> None:
+    process = start("threads")
+    file = take(process.pid, tracking=tracking, format=kept_as)
+    key = None
+    if file.encrypted:
+        from observer import _native
+        from observer.snapshot.keys import unwrap_file_key
+
+        block = _native.snapshot_start(str(file.path))[3]
+        key = unwrap_file_key(block, snapshot.SnapshotStore().keys(), file.path)
+    # Of the three mebibytes that were filled, and of the program's own.
+    assert compare_with_the_process(file.path, process.pid, key) > 768
+    proof = snapshot.verify_snapshot(file, snapshot.SnapshotStore())
+    assert proof.sealed
+    assert proof.signer
+    if tracking == "auto" and sys.platform == "linux" and os.uname().machine == "x86_64":
+        version = tuple(int(part) for part in os.uname().release.split(".")[:2])
+        assert file.manifest["method"]["tracking"] == ("uffd-wp" if version >= (6, 7) else "stop")
+
+
+def test_memory_of_every_kind_is_there(start: Start) -> None:
+    process = start("threads")
+    analysis = snapshot.restore_for_analysis(take(process.pid).snapshot_id)
+    for text in (
+        b"needle in the heap",
+        b"alone in the reserve",
+        b"alone again",
+        b"written to the memfd",
+        b"shared without a file",
+        b"behind this there is a guard",
+        b"locked in memory",
+    ):
+        assert list(analysis.find(text)), text
+    assert not list(analysis.find(b"not to be dumped\0\0\0\0"))
+    hidden = [r for r in analysis.maps() if "DONTDUMP" in r.facts.get("why", "")]
+    assert hidden
+    assert hidden[0].content is None
+    special = {region.name: region.policy for region in analysis.maps()}
+    assert special["[vvar]"] == "excluded"
+    reserved = max(analysis.maps(), key=lambda region: region.size)
+    assert reserved.size == 16 << 40
+    assert Path(snapshot.open_snapshot("last").path).stat().st_size < 64 << 20
+    asked = take(process.pid, selection=snapshot.Selection(dontdump=True))
+    assert list(snapshot.Analysis(asked).find(b"not to be dumped\0\0\0\0"))
+
+
+def test_state_is_there(start: Start) -> None:
+    process = start("threads")
+    file = take(process.pid)
+    analysis = snapshot.Analysis(file)
+    assert len(analysis.threads()) == 4
+    for thread in analysis.threads():
+        text = Path(f"/proc/{process.pid}/task/{thread.tid}/syscall").read_text().split()
+        assert thread.registers["orig_rax"] == int(text[0])
+        assert thread.registers["rsp"] == int(text[-2], 16)
+        assert thread.program_counter == int(text[-1], 16)
+    assert (
+        file.component("process", "cmdline", pid=process.pid)
+        == Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    )
+    assert (
+        file.component("process", "environ", pid=process.pid)
+        == Path(f"/proc/{process.pid}/environ").read_bytes()
+    )
+    found = [json.loads(c.data) for c in file.components() if c.component_type == "descriptor"]
+    assert any(fd["path"] == "/etc/hostname" and fd["offset"] == 2 for fd in found)
+    sockets = [fd for fd in found if fd.get("family") == "tcp"]
+    assert sockets[0]["state"] == "listen"
+    assert sockets[0]["local"].startswith("127.0.0.1:")
+    for kind in ("net", "mnt", "pid", "user"):
+        inode = Path(f"/proc/{process.pid}/ns/{kind}").stat().st_ino
+        assert file.component("namespace", kind, pid=process.pid) == str(inode).encode()
+    assert b"MemTotal" in (file.component("kernel", "meminfo") or b"")
+    assert b"Uid:" in (file.component("process", "status", pid=process.pid) or b"")
+    assert file.component("process", "mountinfo", pid=process.pid)
+    assert file.component("registers", "xstate", pid=process.pid, tid=process.pid)
+    assert file.component("signals", "sigmask", pid=process.pid, tid=process.pid) == bytes(8)
+
+
+def test_the_target_is_left_as_it_was(start: Start) -> None:
+    process = start("threads")
+
+    def looks() -> tuple[object, ...]:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        keep = ("TracerPid", "State", "SigBlk", "SigPnd", "Threads", "Seccomp")
+        facts = [line for line in status.splitlines() if line.startswith(keep)]
+        calls = [
+            (task / "syscall").read_text() for task in sorted(Path(f"/proc/{process.pid}/task").iterdir())
+        ]
+        return (
+            facts,
+            calls,
+            sorted(Path(f"/proc/{process.pid}/fd").iterdir()),
+            Path(f"/proc/{process.pid}/maps").read_text(),
+        )
+
+    before = looks()
+    snapshotter = snapshot.Snapshotter(snapshot.process_target(process.pid))
+    snapshotter.take()
+    snapshotter.take()
+    snapshot.restore_for_analysis(take(process.pid).snapshot_id).threads()
+    del snapshotter
+    assert looks() == before
+
+
+def check_ledger(file: snapshot.SnapshotFile) -> int:
+    """Read both processes' numbers and hold them to the invariant; returns the step."""
+    parent, child = sorted(
+        file.manifest["processes"], key=lambda p: p["ppid"] in [q["pid"] for q in file.manifest["processes"]]
+    )
+    numbers = []
+    for pid, base in (
+        (parent["pid"], 0x200000000000),
+        (parent["pid"], 0x210000000000),
+        (child["pid"], 0x200000000000),
+    ):
+        memory = file.read(pid, base, 96 * 4096 * 3)
+        numbers += [struct.unpack_from("<Q", memory, n * 37 % 96 * 4096 * 3)[0] for n in range(96)]
+    shared = file.read(child["pid"], 0x210000000000, 96 * 4096 * 3)
+    assert shared == file.read(parent["pid"], 0x210000000000, 96 * 4096 * 3)
+    falls = [a - b for a, b in itertools.pairwise(numbers) if a != b]
+    assert falls in ([], [1]), f"torn: {numbers}"
+    return int(numbers[0])
+
+
+@pytest.mark.parametrize("tracking", ["auto", "stop"])
+def test_memory_is_that_of_one_instant(start: Start, tracking: str) -> None:
+    process = start("ledger")
+    snapshotter = snapshot.Snapshotter(snapshot.process_target(process.pid))
+    steps = []
+    for _ in range(TORN_RUNS):
+        taken = snapshotter.take(
+            snapshot.SnapshotOptions(tracking=tracking, format=snapshot.SnapshotFormat.RAW)
+        )
+        steps.append(check_ledger(snapshot.open_snapshot(taken.snapshot_id)))
+    assert steps == sorted(steps)
+    assert steps[-1] > steps[0], "the processes went on in between"
+
+
+def test_increments_hold_only_what_was_written(start: Start) -> None:
+    process = start("threads")
+    snapshotter = snapshot.Snapshotter(snapshot.process_target(process.pid))
+    first = snapshotter.take()
+    second = snapshotter.take()
+    assert second.method["increment"]
+    assert second.totals["stored_bytes"] < first.totals["stored_bytes"] / 20
+    assert compare_with_the_process(second.path, process.pid) > 768
+    for taken in (first, second):
+        snapshot.verify_snapshot(snapshot.open_snapshot(taken.snapshot_id), snapshot.SnapshotStore())
+    again = take(process.pid)
+    assert again.manifest["totals"]["stored_bytes"] < first.totals["stored_bytes"] / 20, (
+        "pages are shared across snapshots"
+    )
+
+
+def test_regions_are_selected(start: Start) -> None:
+    process = start("threads")
+    heap = next(r for r in snapshot.Analysis(take(process.pid)).maps() if r.name == "[heap]")
+    chosen = snapshot.Selection(names=("[heap]",), components=("registers",))
+    file = take(process.pid, selection=chosen, alone=True)
+    copied = [r for r in file.regions() if r.policy != "excluded"]
+    assert [r.address for r in copied] == [heap.address]
+    assert {c.component_type for c in file.components()} == {"registers"}
+    hashed = take(process.pid, selection=snapshot.Selection(hash_only=("*",)), alone=True)
+    region = next(r for r in hashed.regions() if r.address == heap.address)
+    assert region.content is None
+    assert region.content_hash == copied[0].content_hash
+    with pytest.raises(ChunkMismatch, match="only the digest"):
+        hashed.read(process.pid, heap.address, 16)
+    assert hashed.path.stat().st_size < 1 << 20
+
+
+def test_one_may_take_snapshots_of_ones_own_processes(build: object, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("this test gives up root's rights; without root every other test shows the same")
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents:
+        if parent.stat().st_mode & 0o5 != 0o5 and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o5)
+    code = """
+import os, subprocess, sys
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+from observer import snapshot
+target = subprocess.Popen(["sleep", "100"])
+try:
+    taken = snapshot.Snapshotter(snapshot.process_target(target.pid)).take()
+    snapshot.verify_snapshot(snapshot.open_snapshot(taken.snapshot_id), snapshot.SnapshotStore())
+    print(taken.method["tracking"], taken.method["labels"])
+finally:
+    target.kill()
+"""
+    environment = {"OBSERVER_HOME": str(tmp_path / "theirs"), "PATH": os.environ["PATH"]}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, cwd="/"
+    )
+    if "Permission denied" in result.stderr and "observer" not in result.stderr.splitlines()[-1]:
+        pytest.skip("another user cannot run this Python")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split()[0] in ("uffd-wp", "stop")
+
+
+def test_what_cannot_be_is_refused(start: Start) -> None:
+    with pytest.raises(NotFoundError):
+        snapshot.create_snapshot(pid=2**22 + 1)
+    with pytest.raises(UsageError, match="itself"):
+        snapshot.create_snapshot(pid=os.getpid())
+    with pytest.raises(UsageError):
+        snapshot.create_snapshot()
+    process = start("threads")
+    tracer = subprocess.Popen(["strace", "-f", "-p", str(process.pid)], stderr=subprocess.PIPE)
+    try:
+        assert tracer.stderr is not None
+        assert b"attached" in tracer.stderr.readline()
+        with pytest.raises(TracePermission, match=f"traced by process {tracer.pid}"):
+            snapshot.create_snapshot(pid=process.pid)
+    finally:
+        tracer.terminate()
+        tracer.communicate()
