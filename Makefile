@@ -19,7 +19,7 @@ WORKERS ?= 2
 FUZZ_RUNS ?= 1000000
 PYTEST_ARGS ?=
 
-.PHONY: load deb test-vm fuzz bench-big crash help demo test check lint format bench golden readme rules setup setup-test clean distclean
+.PHONY: load deb test-vm fuzz bench-big crash help demo test check lint format bench golden readme rules setup setup-test clean distclean snapshots
 
 help:  ## list what this Makefile can do
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ test-vm: setup-test  ## kill real virtual machines in ten ways (QEMU, about 15 m
 
 load: setup-test  ## the probe under load: a minute at 500,000 calls a second without a loss, 10,000 cgroups (root)
 	OBSERVER_LOAD_S=60 OBSERVER_CGROUPS=10000 $(BIN)/pytest -q tests/kernel -k "half_a_million or very_many"
+
+snapshots: setup-test  ## the long test of snapshots: 1,000 of two processes that keep an invariant, none torn
+	OBSERVER_TORN_SNAPSHOTS=1000 $(BIN)/pytest -q tests/snapshot/test_capture.py -k one_instant
 
 clean:  ## remove what was built, keep .venv/
 	rm -rf build target .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
