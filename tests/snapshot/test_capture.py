@@ -9,6 +9,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from observer.errors import ChunkMismatch, NotFoundError, TracePermission, Usage
 from tests.snapshot.conftest import Start
 from tests.snapshot.independent import PAGE, Reader
 
-TORN_RUNS = int(os.environ.get("OBSERVER_TORN_SNAPSHOTS", "40"))
+TORN_RUNS = int(os.environ.get("OBSERVER_TORN_SNAPSHOTS", "25"))
 
 
 def take(pid: int, **choices: object) -> snapshot.SnapshotFile:
@@ -26,6 +27,14 @@ def take(pid: int, **choices: object) -> snapshot.SnapshotFile:
     options = snapshot.SnapshotOptions(**choices)  # type: ignore[arg-type]
     taken = snapshot.Snapshotter(snapshot.process_target(pid)).take(options)
     return snapshot.open_snapshot(taken.snapshot_id)
+
+
+def let_it_wait(pid: int) -> None:
+    """Wait until all threads of the process wait in the kernel, as they do for good."""
+    end = time.monotonic() + 30
+    while any("running" in (task / "syscall").read_text() for task in Path(f"/proc/{pid}/task").iterdir()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def compare_with_the_process(path: Path, pid: int, key: bytes | None = None) -> int:
@@ -49,6 +58,7 @@ def test_every_page_is_that_of_the_process(
     start: Start, tracking: str, kept_as: snapshot.SnapshotFormat
 ) -> None:
     process = start("threads")
+    let_it_wait(process.pid)
     file = take(process.pid, tracking=tracking, format=kept_as)
     key = None
     if file.encrypted:
@@ -95,6 +105,7 @@ def test_memory_of_every_kind_is_there(start: Start) -> None:
 
 def test_state_is_there(start: Start) -> None:
     process = start("threads")
+    let_it_wait(process.pid)
     file = take(process.pid)
     analysis = snapshot.Analysis(file)
     assert len(analysis.threads()) == 4
@@ -143,12 +154,14 @@ def test_the_target_is_left_as_it_was(start: Start) -> None:
             Path(f"/proc/{process.pid}/maps").read_text(),
         )
 
+    let_it_wait(process.pid)
     before = looks()
     snapshotter = snapshot.Snapshotter(snapshot.process_target(process.pid))
     snapshotter.take()
     snapshotter.take()
     snapshot.restore_for_analysis(take(process.pid).snapshot_id).threads()
     del snapshotter
+    let_it_wait(process.pid)
     assert looks() == before
 
 
@@ -188,6 +201,7 @@ def test_memory_is_that_of_one_instant(start: Start, tracking: str) -> None:
 
 def test_increments_hold_only_what_was_written(start: Start) -> None:
     process = start("threads")
+    let_it_wait(process.pid)
     snapshotter = snapshot.Snapshotter(snapshot.process_target(process.pid))
     first = snapshotter.take()
     second = snapshotter.take()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 from pathlib import Path
@@ -69,7 +70,8 @@ def test_drgn_reads_memory_and_stacks(core: tuple[int, Path]) -> None:
     drgn = pytest.importorskip("drgn")
     program = drgn.Program()
     program.set_core_dump(str(core[1]))
-    program.load_default_debug_info()
+    with contextlib.suppress(drgn.MissingDebugInfoError):  # that of libraries need not be installed
+        program.load_default_debug_info()
     assert len(list(program.threads())) == 4
     assert program["magic"].value_() == 0x1234ABCD
     heap = program["heap"].value_()

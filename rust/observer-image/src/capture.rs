@@ -230,7 +230,7 @@ impl Capture<'_> {
     pub(crate) fn copy_pages(&self, supply: &Supply<'_>, dirty: &[Stretch], hashed: &[Stretch]) -> Result<Vec<(u64, Entry)>> {
         let again = || match supply {
             Supply::Process(memory) => Supply::Process(memory),
-            Supply::Kept(kept) => Supply::Kept(kept),
+            Supply::Kept(kept, pid) => Supply::Kept(kept, *pid),
         };
         let mut jobs = Vec::new();
         for (keep, list) in [(true, pagemap::without(dirty, hashed)), (false, pagemap::both(dirty, hashed))] {
@@ -269,8 +269,8 @@ impl Capture<'_> {
         let mut kept = std::mem::take(&mut self.session.kept);
         if left <= KEPT_MAX {
             for standing in &out {
-                kept.take(&standing.memory, &standing.dirty);
-                standing.fresh.iter().for_each(|(_, stretches)| kept.take(&standing.memory, stretches));
+                kept.take(standing.pid, &standing.memory, &standing.dirty);
+                standing.fresh.iter().for_each(|(_, stretches)| kept.take(standing.pid, &standing.memory, stretches));
             }
             self.session.kept = kept;
             return Ok(out);
@@ -292,7 +292,7 @@ impl Capture<'_> {
     }
 
     fn store_from(&mut self, standing: &mut Standing, kept: Option<&Kept>) -> Result<()> {
-        let supply = || kept.map_or(Supply::Process(&standing.memory), Supply::Kept);
+        let supply = || kept.map_or(Supply::Process(&standing.memory), |kept| Supply::Kept(kept, standing.pid));
         let hashed = hashed_only(&standing.regions);
         let entries = self.copy_pages(&supply(), &standing.dirty, &hashed)?;
         self.reread += entries.len() as u64;

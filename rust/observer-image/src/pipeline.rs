@@ -17,26 +17,26 @@ use std::thread;
 pub enum Supply<'a> {
     /// The process.
     Process(&'a Memory),
-    /// What was read while it stood.
-    Kept(&'a Kept),
+    /// What was read of the process with this id while it stood.
+    Kept(&'a Kept, u32),
 }
 
 /// Pages read while a process stood.
 #[derive(Default)]
 pub struct Kept {
     bytes: Vec<u8>,
-    places: BTreeMap<u64, (u64, usize, bool)>, // start: end, offset, known
+    places: BTreeMap<(u32, u64), (u64, usize, bool)>, // process and start: end, offset, known
 }
 
 impl Kept {
     /// Read these pages now.
-    pub fn take(&mut self, memory: &Memory, stretches: &[Stretch]) {
+    pub fn take(&mut self, pid: u32, memory: &Memory, stretches: &[Stretch]) {
         let mut buffer = Vec::new();
         let done: std::result::Result<(), ()> = memory.read(stretches, &mut buffer, |group, bytes, known| {
             let mut at = self.bytes.len();
             self.bytes.extend_from_slice(bytes);
             for (start, end) in group {
-                self.places.insert(*start, (*end, at, known));
+                self.places.insert((pid, *start), (*end, at, known));
                 at += (end - start) as usize;
             }
             Ok(())
@@ -58,13 +58,14 @@ impl Kept {
 
     fn read<E>(
         &self,
+        pid: u32,
         stretches: &[Stretch],
         mut take: impl FnMut(&[Stretch], &[u8], bool) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         for &(mut start, end) in stretches {
             while start < end {
-                let found = self.places.range(..=start).next_back().filter(|(_, place)| place.0 > start);
-                let Some((from, (until, offset, known))) = found else {
+                let found = self.places.range((pid, 0)..=(pid, start)).next_back().filter(|(_, place)| place.0 > start);
+                let Some(((_, from), (until, offset, known))) = found else {
                     take(&[(start, start + PAGE as u64)], &[0; PAGE], false)?;
                     start += PAGE as u64;
                     continue;
@@ -168,7 +169,7 @@ fn one(writer: &Writer, job: &Job<'_>, scratch: &mut Scratch, buffer: &mut Vec<u
     };
     match &job.supply {
         Supply::Process(memory) => memory.read(&job.stretches, buffer, &mut take)?,
-        Supply::Kept(kept) => kept.read(&job.stretches, &mut take)?,
+        Supply::Kept(kept, pid) => kept.read(*pid, &job.stretches, &mut take)?,
     }
     writer.settle(scratch, &mut entries)?;
     let Some(((start, end), class)) = job.node else { return Ok(Done::Pages(entries)) };

@@ -14,7 +14,7 @@
 
 #define PAGE 4096
 volatile int magic = 0x1234abcd;
-static char *heap;
+char *volatile heap;
 
 static void __attribute__((noinline)) deep(long n) {
     if (n > 0) {
