@@ -19,7 +19,7 @@ WORKERS ?= 2
 FUZZ_RUNS ?= 1000000
 PYTEST_ARGS ?=
 
-.PHONY: load deb test-vm fuzz bench-big crash help demo test check lint format bench golden readme rules setup setup-test clean distclean snapshots
+.PHONY: corpus load deb test-vm fuzz bench-big crash help demo test check lint format bench golden readme rules setup setup-test clean distclean snapshots
 
 help:  ## list what this Makefile can do
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ load: setup-test  ## the probe under load: a minute at 500,000 calls a second wi
 
 snapshots: setup-test  ## the long test of snapshots: 1,000 of two processes that keep an invariant, none torn
 	OBSERVER_TORN_SNAPSHOTS=1000 $(BIN)/pytest -q tests/snapshot/test_capture.py -k one_instant
+
+corpus: setup-test  ## record and replay all our C programs, five times each; prints those that differ
+	$(BIN)/python -m tests.replay.corpus -n 5
 
 clean:  ## remove what was built, keep .venv/
 	rm -rf build target .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
