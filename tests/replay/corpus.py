@@ -30,6 +30,20 @@ PROGRAMS: Final = Path(__file__).parent / "programs"
 OBSERVER: Final = str(Path(sys.executable).with_name("observer"))
 LINK: Final = ("-pthread", "-lrt", "-lutil", "-ldl", "-lm")
 DEADLINE_S: Final = 60
+# What does not record or replay yet, and why; tried by the long run, where a change shows, and skipped in `make test`.
+NOT_YET: Final = {
+    "sig_alarm_idle": "a signal that comes in a loop without calls waits for a call",
+    "sig_alarm_spin": "a signal that comes in a loop without calls waits for a call",
+    "thr_spin_flag": "a thread that spins without calls keeps the others from running",
+    "thr_spin_pause": "a thread that spins without calls keeps the others from running",
+    "ipc_posix_mq": "what POSIX message queues write is not kept whole",
+    "sig_timerfd": "what timerfd_gettime writes is not kept",
+    "sig_altstack": "a stack that overflows under a lowered limit",
+    "thr_barrier": "many threads that wake each other at once",
+    "thr_pshared": "condition variables between processes",
+    "thr_cancel": "the signal that cancels a thread",
+    "thr_pi_mutex": "the kernel's own writes to a mutex with priority inheritance",
+}
 ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/nonexistent", "LD_BIND_NOW": ""}
 
 

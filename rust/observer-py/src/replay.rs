@@ -54,6 +54,7 @@ type Job = Box<dyn FnOnce(&mut Session) + Send>;
 #[pyclass(frozen, module = "observer._native")]
 pub struct ReplaySession {
     jobs: Mutex<Sender<Job>>,
+    listener: Mutex<Option<observer_replay::debug::Listener>>,
 }
 
 fn registers_json(regs: &Regs) -> Value {
@@ -120,7 +121,7 @@ impl ReplaySession {
         started.map_err(|e| io_error(py, "start a thread", &e))?;
         let opened = py.detach(move || result.recv());
         opened.unwrap_or_else(|_| Err(ReplayError::Damaged("the replay's thread is gone".to_owned()))).map_err(replay_error)?;
-        Ok(ReplaySession { jobs: Mutex::new(jobs) })
+        Ok(ReplaySession { jobs: Mutex::new(jobs), listener: Mutex::new(None) })
     }
 
     /// Where it is, one JSON object.
@@ -206,6 +207,25 @@ impl ReplaySession {
         let list =
             maps.iter().map(|r| json!({"start": r.start, "end": r.end, "prot": r.prot, "shared": r.shared, "offset": r.offset}));
         Ok(bytes(py, &Value::Array(list.collect())))
+    }
+
+    /// Listens for gdb at a port of the loopback interface ("0": a free one) or at a path; returns the address to tell gdb.
+    fn listen_gdb(&self, py: Python<'_>, place: &str) -> PyResult<String> {
+        let (listener, address) = py.detach(|| observer_replay::debug::listen(place)).map_err(replay_error)?;
+        *self.listener.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(listener);
+        Ok(address)
+    }
+
+    /// Waits at most `seconds` for gdb and serves it until it leaves, from `event` on; false when none came.
+    fn serve_gdb(&self, py: Python<'_>, seconds: f64, event: u64) -> PyResult<bool> {
+        let listener = self.listener.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let Some(listener) = listener else { return Ok(false) };
+        let accept = ReplayError::io("wait for a debugger");
+        let stream = py.detach(|| listener.accept(Duration::from_secs_f64(seconds.clamp(0.0, 1e9))));
+        let stream = stream.map_err(accept).map_err(replay_error)?;
+        *self.listener.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(listener);
+        let Some(stream) = stream else { return Ok(false) };
+        self.ask(py, move |session| observer_replay::debug::serve(session, stream, event)).map(|()| true)
     }
 
     /// The call that is about to return gives this result and has no other effect.

@@ -16,6 +16,8 @@ from observer.forensic.comparing import compare_recordings
 from observer.forensic.jobs import (
     abort_replay,
     get_replay_context,
+    list_replays,
+    pause_replay,
     resume_replay,
     start_replay,
     wait_for_replay,
@@ -59,6 +61,8 @@ __all__ = [
     "abort_replay",
     "compare_recordings",
     "get_replay_context",
+    "list_replays",
+    "pause_replay",
     "resume_replay",
     "start_replay",
     "wait_for_replay",

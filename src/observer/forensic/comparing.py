@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from observer import _native
+from observer.forensic.engines import is_replayable
+from observer.forensic.events import replay_calls
+from observer.forensic.gdb import backtrace_at
 from observer.model.comparison import (
     ComparedSide,
     DifferenceKind,
@@ -26,7 +29,7 @@ _LIMIT: Final = 1000  # differing calls that are told one by one
 
 
 def compare_recordings(
-    original: Path, replay: Path, *, limit: int = _LIMIT, schedule: bool = False
+    original: Path, replay: Path, *, limit: int = _LIMIT, schedule: bool = False, backtraces: bool = True
 ) -> RecordingComparison:
     """Compare two recordings.
 
@@ -38,6 +41,7 @@ def compare_recordings(
         replay: The other's.
         limit: At most this many differing calls are listed; all are counted.
         schedule: Compare also the calls whose number depends on who was faster (futex, sched_yield, …).
+        backtraces: Replay a recording that can be replayed to the first difference, and let gdb say how the program came there.
 
     Raises:
         FormatError: One is no recording, or has more than 20 million calls. [OBS500]
@@ -54,7 +58,9 @@ def compare_recordings(
         syscall_differences=calls,
         timing_differences=tuple(TimingDifference(**item) for item in told["timing_differences"]),
         outcome_differences=tuple(OutcomeDifference(**item) for item in told["outcome_differences"]),
-        first_divergence=_divergence(calls[0], first) if first is not None else None,
+        first_divergence=_divergence(calls[0], first, (original, replay) if backtraces else None)
+        if first is not None
+        else None,
     )
     return RecordingComparison(
         comparison=comparison,
@@ -80,8 +86,25 @@ def _call(item: Mapping[str, Any]) -> SyscallDifference:
     )
 
 
-def _divergence(call: SyscallDifference, item: Mapping[str, Any]) -> Divergence:
-    return Divergence(call, at_ns=item["at_ns"], pid=item["pid_original"], tid=item["tid_original"])
+def _divergence(
+    call: SyscallDifference, item: Mapping[str, Any], paths: tuple[Path, Path] | None
+) -> Divergence:
+    return Divergence(
+        call,
+        at_ns=item["at_ns"],
+        pid=item["pid_original"],
+        tid=item["tid_original"],
+        backtrace=_backtrace(paths[0], call.index_original) if paths else (),
+        backtrace_replay=_backtrace(paths[1], call.index_replay) if paths else (),
+    )
+
+
+def _backtrace(path: Path, record: int | None) -> tuple[str, ...]:
+    """Return the frames at a record; nothing for a recording that cannot be run again."""
+    if record is None or not is_replayable(path):
+        return ()
+    event = next((call.event for call in replay_calls(path) if call.call["record"] == record), None)
+    return backtrace_at(path, event) if event is not None else ()
 
 
 def _side(told: Mapping[str, Any]) -> ComparedSide:

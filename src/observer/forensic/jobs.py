@@ -30,6 +30,8 @@ from observer.trace.store import TraceStore, default_home
 __all__ = [
     "abort_replay",
     "get_replay_context",
+    "list_replays",
+    "pause_replay",
     "replay_directory",
     "resume_replay",
     "start_replay",
@@ -142,6 +144,7 @@ def get_replay_context(replay_id: UUID) -> ForensicContext:
         status=ReplayStatus(status["kind"], status.get("reason")),
         comparison=comparison_from_dict(compared) if compared else None,
         log=tuple(status.get("log", ())),
+        inspection=status.get("inspection"),
     )
 
 
@@ -162,15 +165,37 @@ def resume_replay(replay_id: UUID) -> None:
 
 
 def abort_replay(replay_id: UUID) -> None:
-    """End a replay that a breakpoint paused."""
+    """End a replay, wherever it is."""
     _control(replay_id, "abort")
+
+
+def pause_replay(replay_id: UUID) -> None:
+    """Pause a replay that runs; a recorded plugin's pauses at breakpoints only."""
+    _control(replay_id, "pause")
+
+
+def list_replays() -> list[ForensicContext]:
+    """Return all replays of this user's store, oldest first."""
+    directory = default_home() / "replays"
+    found = []
+    for path in directory.iterdir() if directory.is_dir() else ():
+        try:
+            found.append(get_replay_context(UUID(path.name)))
+        except (ValueError, NotFoundError):
+            continue  # not a replay's directory, or one that is just being made
+    return sorted(found, key=lambda context: context.start_time)
 
 
 def _control(replay_id: UUID, word: str) -> None:
     context = get_replay_context(replay_id)
-    if context.status.kind != "paused":
-        raise ReplayError(f"replay {replay_id} is {context.status}, not paused")
+    kind = context.status.kind
+    possible = {"resume": ("paused",), "pause": ("preparing", "running")}.get(
+        word, ("preparing", "running", "paused")
+    )
+    if kind not in possible:
+        raise ReplayError(f"replay {replay_id} is {context.status}, not {' or '.join(possible)}")
     directory = replay_directory(replay_id)
-    status = json.loads((directory / "status.json").read_text(encoding="utf-8"))
-    write_whole(directory / "status.json", {**status, "kind": "running"})
+    if kind == "paused":
+        status = json.loads((directory / "status.json").read_text(encoding="utf-8"))
+        write_whole(directory / "status.json", {**status, "kind": "running"})
     write_whole(directory / "control", {"word": word})

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,24 +26,46 @@ class _Aborted(ReplayError):
     """The watcher ended the replay."""
 
 
+class _Watcher:
+    """Does what is asked of a job through its control file."""
+
+    def __init__(self, directory: Path, alive: dict[str, Any]) -> None:
+        self._status, self._control, self._alive = directory / "status.json", directory / "control", alive
+
+    def pause(self, where: str, inspection: Mapping[str, Any] | None = None) -> None:
+        """Say where it is and wait for `resume` or `abort`."""
+        told = {"kind": "paused", "log": [f"paused at {where}"], "inspection": inspection}
+        write_whole(self._status, self._alive | told)
+        while (word := self._word()) in (None, "pause"):
+            time.sleep(_POLL_S)
+        if word == "abort":
+            raise _Aborted("the replay was ended where it was paused")
+        write_whole(self._status, self._alive | {"kind": "running"})
+
+    def look(self) -> None:
+        """Pause or end a replay that runs, when asked to."""
+        match self._word():
+            case "abort":
+                raise _Aborted("the replay was ended")
+            case "pause":
+                self.pause("the caller's wish")
+
+    def _word(self) -> str | None:
+        try:
+            word: str = json.loads(self._control.read_text(encoding="utf-8"))["word"]
+        except FileNotFoundError:
+            return None
+        self._control.unlink()
+        return word
+
+
 def run_job(directory: Path) -> None:
     """Run the job in a directory and leave how it came out there."""
     status, alive = directory / "status.json", {"pid": os.getpid()}
-    control = directory / "control"
-
-    def pause(where: str) -> None:
-        write_whole(status, alive | {"kind": "paused", "log": [f"paused at {where}"]})
-        while not control.exists():
-            time.sleep(_POLL_S)
-        word = json.loads(control.read_text(encoding="utf-8"))["word"]
-        control.unlink()
-        if word == "abort":
-            raise _Aborted("the replay was ended where it was paused")
-        write_whole(status, alive | {"kind": "running"})
-
+    watcher = _Watcher(directory, alive)
     write_whole(status, alive | {"kind": "running"})
     try:
-        told = _replay(json.loads((directory / "job.json").read_text(encoding="utf-8")), pause)
+        told = _replay(json.loads((directory / "job.json").read_text(encoding="utf-8")), watcher)
     except _Aborted:
         told = {"kind": "aborted"}
     except (ObserverError, OSError, MemoryError) as error:
@@ -50,11 +73,17 @@ def run_job(directory: Path) -> None:
     write_whole(status, told | {"end_ns": clock.wall_ns()})
 
 
-def _replay(job: dict[str, Any], pause: Any) -> dict[str, Any]:
+def _replay(job: dict[str, Any], watcher: _Watcher) -> dict[str, Any]:
     path = Path(job["path"])
-    report = engine_for(path)(path, environment_from_dict(job["environment"]), pause)
+    report = engine_for(path)(path, environment_from_dict(job["environment"]), watcher)
     kind = "aborted" if report.status == "aborted" else "completed"
-    return {"kind": kind, "comparison": comparison_to_dict(report.comparison), "log": list(report.log)}
+    inspection = getattr(report, "inspection", None)
+    return {
+        "kind": kind,
+        "comparison": comparison_to_dict(report.comparison),
+        "log": list(report.log),
+        "inspection": inspection.to_dict() if inspection is not None else None,
+    }
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from observer.errors import FormatError
@@ -64,7 +64,8 @@ class ResourceLimits:
         max_cpu_time: Seconds; a replay that runs longer is ended.
         max_file_descriptors: Open at once.
         max_processes: At once.
-        max_network_bandwidth: Bytes per second.
+        max_network_bandwidth: Bytes per second; a replay sends nothing.
+        max_wall_time: Seconds from start to end; None for no limit.
     """
 
     max_memory: int = 1 << 30
@@ -72,6 +73,7 @@ class ResourceLimits:
     max_file_descriptors: int = 1024
     max_processes: int = 100
     max_network_bandwidth: int = 10 << 20
+    max_wall_time: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class BreakpointAction:
 
     Attributes:
         kind: `pause`, `log`, `modify` or `abort`.
-        changes: For `modify`: `result` (a number), `data` (text that is handed over in place of what was read).
+        changes: For `modify`: `result` (a number), `data` (text that is handed over in place of what was read), and for recorded
+            commands `args[0]` … `args[5]` (a number, or text that the argument then points to).
     """
 
     kind: str
@@ -93,9 +96,11 @@ class BreakpointAction:
     def __post_init__(self) -> None:
         if self.kind not in ("pause", "log", "modify", "abort"):
             raise FormatError(f"unknown breakpoint action {self.kind!r}")
-        unknown = set(self.changes) - {"result", "data"}
+        unknown = set(self.changes) - {"result", "data"} - {f"args[{number}]" for number in range(6)}
         if unknown or bool(self.changes) != (self.kind == "modify"):
-            raise FormatError("a breakpoint changes 'result' or 'data', exactly when its action is 'modify'")
+            raise FormatError(
+                "a breakpoint changes 'result', 'data' or 'args[0]' to 'args[5]', exactly when its action is 'modify'"
+            )
 
     @classmethod
     def modify(cls, changes: Mapping[str, str]) -> BreakpointAction:
@@ -199,6 +204,7 @@ class ForensicContext:
         status: Where it stands.
         comparison: How it compares; None before its end.
         log: What its breakpoints saw.
+        inspection: Where it is paused or was ended: event, time_ns, thread, call, registers, maps, stack (hexadecimal).
     """
 
     replay_id: UUID
@@ -209,3 +215,4 @@ class ForensicContext:
     status: ReplayStatus
     comparison: ReplayComparison | None = None
     log: tuple[str, ...] = ()
+    inspection: Mapping[str, Any] | None = None

@@ -57,7 +57,7 @@ pub struct Session {
     pub(super) source: EventSource,
     pub(super) zygote: Zygote,
     pub(super) bodies: BTreeMap<TaskId, Body>,
-    pub(super) files: Files,
+    pub(crate) files: Files,
     pub(super) options: Options,
     /// Events replayed.
     pub(super) position: u64,

@@ -69,6 +69,11 @@ class Diff:
             help="compare also calls that depend on who was faster: futex, sched_yield, interrupted calls",
         )
         parser.add_argument(
+            "--no-backtrace",
+            action="store_true",
+            help="do not replay to the first difference to tell how the program came there",
+        )
+        parser.add_argument(
             "--unproven", action="store_true", help="compare even if the evidence does not hold"
         )
         parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -80,7 +85,9 @@ class Diff:
         for path in paths:
             _check(path, unproven=args.unproven)
         limit = args.limit or (1000 if args.json else _SHOWN)
-        found = compare_recordings(*paths, limit=limit, schedule=args.schedule)
+        found = compare_recordings(
+            *paths, limit=limit, schedule=args.schedule, backtraces=not args.no_backtrace
+        )
         if args.json:
             _print_json(paths, found)
         else:

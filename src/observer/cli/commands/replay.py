@@ -8,12 +8,20 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
+from observer.cli.debugged import (
+    JOB_OPTIONS,
+    add_debugging_options,
+    breakpoints_of,
+    debug_command,
+    manage_jobs,
+    wants_debugging,
+)
 from observer.cli.printing import print_json, safe, talk
 from observer.errors import DesyncError, NotFoundError, UsageError
 from observer.forensic.encoding import comparison_to_dict
 from observer.forensic.native import CommandReplay, replay_command
 from observer.model.comparison import ReplayComparison
-from observer.model.forensic import Breakpoint, BreakpointAction, ReplayEnvironment, ResourceLimits
+from observer.model.forensic import ReplayEnvironment, ResourceLimits
 from observer.trace import TraceStore
 from observer.trace.reading import Recording
 
@@ -34,6 +42,9 @@ class Replay:
       observer replay last
       observer replay --json build.rec                        the verdict instead of the program's output
       observer replay last --break "path_open: args[2].contains('passwd')"
+      observer replay last --pause "openat: path.contains('passwd')"        registers, maps and stack at that call
+      observer replay last --modify "connect => result=-111"              what if it had been refused
+      observer replay last --start; observer replay --jobs
       observer replay last --with patched.wasm                up to the first divergence
       observer replay last --input /data/in.txt=other.txt     another file in place of the recorded one
     """
@@ -43,7 +54,10 @@ class Replay:
     def prepare_parser(self, parser: argparse.ArgumentParser) -> None:
         """Add the verb's options and arguments."""
         parser.add_argument(
-            "recording", metavar="REC", help="a recording: path, first letters of its id, or 'last'"
+            "recording",
+            metavar="REC",
+            nargs="?",
+            help="a recording: path, first letters of its id, or 'last'",
         )
         parser.add_argument(
             "--break",
@@ -70,9 +84,14 @@ class Replay:
             help="seconds for a command; for each call into a plugin (60)",
         )
         parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+        add_debugging_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Replay, print how it compares, and fail when it differs."""
+        if any(getattr(args, name) for name in JOB_OPTIONS):
+            return manage_jobs(args)
+        if args.recording is None:
+            raise UsageError("which recording?", hint="observer replay REC; 'observer show' lists them")
         path = TraceStore().find(args.recording)
         if Recording(path).start.source != "wasi":
             return _command(path, args)
@@ -81,7 +100,7 @@ class Replay:
         environment = ReplayEnvironment(
             resource_limits=ResourceLimits(max_cpu_time=60.0 if args.timeout is None else args.timeout),
             simulated_inputs=dict(_input(text) for text in args.input),
-            breakpoints=tuple(_place(text) for text in args.places),
+            breakpoints=breakpoints_of(args),
         )
         code = _read(args.other) if args.other is not None else None
         report = PluginReplay.open(path, environment, code=code).run()
@@ -115,11 +134,13 @@ class Replay:
 
 def _command(path: Path, args: argparse.Namespace) -> int:
     """Replay a recorded command; its output is this process's, unless JSON was asked for."""
-    if args.input or args.other is not None or args.places:
+    if args.input or args.other is not None:
         raise UsageError(
-            "--input, --with and --break are for recorded plugins",
-            hint="replay a command with no more than --json",
+            "--input and --with are for recorded plugins",
+            hint="--modify changes a call of a command: data=TEXT",
         )
+    if wants_debugging(args):
+        return debug_command(path, args)
     sys.stdout.flush()
     replay = replay_command(path, output=not args.json, timeout_s=args.timeout)
     if args.json:
@@ -171,11 +192,6 @@ def _first(comparison: ReplayComparison, message: str) -> str:
     if comparison.outcome_differences:
         return f"the replay ends otherwise: {comparison.outcome_differences[0].subject} differs"
     return f"the replay was not finished: {message}"
-
-
-def _place(text: str) -> Breakpoint:
-    name, separator, condition = text.partition(":")
-    return Breakpoint(name.strip(), condition.strip() if separator else None, BreakpointAction.LOG)
 
 
 def _input(text: str) -> tuple[str, bytes]:

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A replay under a debugger: breakpoints at instructions, single steps, and gdb's remote protocol above them.
+
+pub mod files;
+pub mod layout;
+pub mod listener;
+pub mod packets;
+pub mod runner;
+pub mod serve;
+
+pub use listener::{listen, Listener};
+pub use serve::serve;

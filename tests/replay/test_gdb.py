@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real gdb attaches to replays of recorded commands."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from observer import forensic
+from observer.cli.main import run
+from observer.evidence.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
+from observer.forensic.gdb import GdbServer, backtrace_at, event_of, run_gdb
+
+OBSERVER = str(Path(sys.executable).with_name("observer"))
+SOURCE = """
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+int counter;
+static int look(const char *path) {
+    char text[32] = "";
+    int fd = open(path, O_RDONLY), length = fd < 0 ? -1 : (int)read(fd, text, 31);
+    counter += 10;
+    printf("%s %d %d\\n", path, length, counter);
+    fflush(stdout);
+    if (fd >= 0) close(fd);
+    return length;
+}
+int main(void) {
+    look("/etc/hostname");
+    look("/etc/passwd");
+    printf("pid %d\\n", getpid());
+    return 3;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program and its recording; the program's file is gone afterwards."""
+    if shutil.which("gcc") is None:
+        pytest.skip("SKIPPED: gcc is needed to build the program that is replayed")
+    place = tmp_path_factory.mktemp("debugged")
+    (place / "prog.c").write_text(SOURCE)
+    subprocess.run(["gcc", "-g", "-O0", "-o", "prog", "prog.c"], cwd=place, check=True, timeout=60)
+    argv = [OBSERVER, "record", "--replayable", "-o", "rec", "--", "./prog"]
+    done = subprocess.run(argv, cwd=place, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 3, done.stderr
+    (place / "stdout").write_bytes(done.stdout)
+    (place / "prog").unlink()
+    (place / "prog.c").rename(place / "moved.c")
+    return place
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OBSERVER_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    monkeypatch.delenv(KEY_FILE_VARIABLE, raising=False)
+
+
+def gdb(made: Path, commands: list[str], event: int = 0) -> str:
+    if shutil.which("gdb") is None:
+        pytest.skip("SKIPPED: gdb is needed: apt install gdb")
+    with GdbServer(made / "rec") as server:
+        serving = threading.Thread(target=server.serve, args=(event,), daemon=True)
+        serving.start()
+        try:
+            return run_gdb(server.address, [f"directory {made}", *commands])
+        finally:
+            serving.join(10)
+
+
+def test_real_gdb_breaks_reads_variables_and_steps(made: Path) -> None:
+    out = gdb(
+        made,
+        [
+            "break look",
+            "continue",
+            "print path",
+            "backtrace",
+            "next",
+            "next",
+            "print length",
+            "print counter",
+            "continue",
+            "print path",
+            "print counter",
+            "delete",
+            "info registers rip",
+            "continue",
+        ],
+    )
+    assert '"/etc/hostname"' in out and '"/etc/passwd"' in out, out
+    assert "#1" in out and "main ()" in out
+    length = (made / "stdout").read_text().split()[1]
+    assert f"$2 = {length}" in out and "$5 = 10" in out
+    assert "exited with code 03" in out
+
+
+def test_gdb_sees_memory_and_single_instructions(made: Path) -> None:
+    out = gdb(
+        made,
+        [
+            "break main",
+            "continue",
+            "x/3i $rip",
+            "stepi",
+            "stepi",
+            "info auxv",
+            "info threads",
+            "set var counter = 7",
+            "next",
+            "print counter",
+        ],
+    )
+    assert "<main+" in out and "AT_RANDOM" in out and "recorded as process" in out
+    assert "= 17" in out
+
+
+def test_gdb_starts_where_it_is_told_to(made: Path) -> None:
+    place = forensic.Breakpoint("openat", "path == '/etc/passwd'")
+    event = event_of(made / "rec", [place])
+    frames = backtrace_at(made / "rec", event)
+    if not frames:
+        pytest.skip("SKIPPED: gdb is needed: apt install gdb")
+    assert any("look" in frame and "passwd" in frame for frame in frames), frames
+    assert any("main" in frame for frame in frames)
+
+
+def test_socket_path_is_removed_and_nonsense_is_refused(made: Path, tmp_path: Path) -> None:
+    with GdbServer(made / "rec", str(tmp_path / "s")) as server:
+        assert server.address == str(tmp_path / "s") and (tmp_path / "s").exists()
+        assert server.serve(patience_s=0.05) is False
+    assert not (tmp_path / "s").exists()
+    assert run(["replay", str(made / "rec"), "--gdb", str(tmp_path / "no" / "such")]) != 0
+    assert run(["replay", str(made / "rec"), "--modify", "openat"]) == 2
+    assert run(["replay", str(made / "rec"), "--break", "openat: path ="]) == 2
+
+
+def test_diff_pins_the_first_difference_with_its_backtrace(made: Path, tmp_path: Path) -> None:
+    if shutil.which("gdb") is None:
+        pytest.skip("SKIPPED: gdb is needed: apt install gdb")
+    source = SOURCE.replace("/etc/hostname", "/etc/hosts")
+    (tmp_path / "prog.c").write_text(source)
+    subprocess.run(["gcc", "-g", "-O0", "-o", "prog", "prog.c"], cwd=tmp_path, check=True, timeout=60)
+    argv = [OBSERVER, "record", "--replayable", "-o", "rec", "--", "./prog"]
+    subprocess.run(argv, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    found = forensic.compare_recordings(made / "rec", tmp_path / "rec")
+    first = next(c for c in found.comparison.syscall_differences if "/etc/hosts" in (c.replay or ""))
+    assert first.kind == forensic.DifferenceKind.ARGS_CHANGED
+    pinned = found.comparison.first_divergence
+    assert pinned is not None
+    if pinned.difference == first:
+        assert any("look" in frame for frame in pinned.backtrace) and any(
+            "main" in frame for frame in pinned.backtrace_replay
+        )
+    else:  # the loader's own reading of a program of another size came first
+        assert pinned.backtrace and pinned.backtrace_replay
