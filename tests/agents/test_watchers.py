@@ -83,12 +83,13 @@ def test_cgroups_deepest_group_is_named(machine: Machine) -> None:
     assert [(one.get("cgroup"), one.severity) for one in seen] == [
         ("/system.slice/a.service", EventSeverity.CRITICAL)
     ]
-    assert facts(seen[0])["oom_kill"] == "1"
-    cgroup(machine, "/system.slice", oom=2, oom_kill=6, max=9)
+    assert (facts(seen[0])["oom_kill"], facts(seen[0])["cause"]) == ("1", "limit")
+    cgroup(machine, "/system.slice", oom=1, oom_kill=6, max=9)
     seen = machine.look(watcher)
     assert [(one.get("cgroup"), one.get("oom_kill")) for one in seen] == [("/system.slice", "2")], (
         "a group that is gone"
     )
+    assert facts(seen[0])["cause"] == "machine", "it met no limit: the machine itself ran out of memory"
 
 
 def test_cgroups_of_version_1(machine: Machine) -> None:

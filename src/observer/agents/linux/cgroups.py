@@ -107,16 +107,21 @@ class CgroupMemoryWatcher(PeriodicCollector):
         current = _text(place / ("memory.current" if v2 else "memory.usage_in_bytes")).strip()
         limit = _text(place / ("memory.max" if v2 else "memory.limit_in_bytes")).strip()
         killed = rise.get("oom_kill", 0) > 0
+        # A kill for want of memory of the whole machine is counted by the group it hits, too; its limit was not met then.
+        limited = rise.get("oom", 0) > 0 or rise.get("max", 0) > 0
         facts = {name: str(max(0, rise.get(name, 0))) for name in _COUNTERS if name in rise}
         return Observation(
             "cgroup.memory",
             _SOURCE,
             "Resource",
             EventSeverity.CRITICAL if killed else EventSeverity.WARNING,
-            "Control group ran into its memory limit",
+            "Control group ran into its memory limit"
+            if limited
+            else "Control group lost processes to a lack of memory",
             facts
             | {
                 "cgroup": group,
+                "cause": "limit" if limited else "machine",
                 "current": current if current.isdigit() else None,
                 "limit": limit if limit.isdigit() else None,
             },
