@@ -14,7 +14,7 @@ from typing import Any, Final
 from observer.errors import NotFoundError, UsageError
 from observer.trace.rules import load_rules, load_words
 
-__all__ = ["PREFIX", "condition_of_rule"]
+__all__ = ["PREFIX", "conditions_of_rule"]
 
 PREFIX: Final = "rule:"  # before the id, where a condition may stand
 _BY_FLAGS: Final = {
@@ -29,10 +29,12 @@ _CRASH: Final = (
 _RARE: Final = frozenset(
     {"mount", "kernel", "bpf", "clock", "trace", "namespace", "set_user", "io_uring", "bind"}
 )
+_STORY: Final = frozenset({"after", "at_least"})  # keys that count or remember
+_AT_ONCE: Final = 40  # paths of one condition, whose length is limited: docs/spec/conditions.md §1
 
 
-def condition_of_rule(rule_id: str, known: frozenset[str]) -> str:
-    """Return the condition for a rule.
+def conditions_of_rule(rule_id: str, known: frozenset[str]) -> list[str]:
+    """Return the conditions for a rule; it may match when one of them holds.
 
     Args:
         rule_id: The rule's id, as `observer summary` names it.
@@ -49,16 +51,23 @@ def condition_of_rule(rule_id: str, known: frozenset[str]) -> str:
     when: dict[str, Any] = tomllib.loads(text)["when"]
     kinds = set(when.get("kinds", ()))
     if "loss" in kinds:
-        return "lost > 0"
+        return ["lost > 0"]
     if "exit" in kinds and "crash" in when.get("traits", ()):
-        return _CRASH
+        return [_CRASH]
     narrow = "paths" in when or when.get("refused") or set(when.get("actions", ())) & _RARE
-    if "call" not in kinds or not narrow:
+    if "call" not in kinds or not narrow or _STORY & when.keys():
         raise UsageError(
             f"the rule {rule_id!r} needs the whole story, no single call tells it",
             hint="name what to look for as a condition: docs/spec/conditions.md",
         )
-    return " and ".join(_parts(when, known))
+    globs = _globs(when.get("paths", []))
+    some = [globs[at : at + _AT_ONCE] for at in range(0, len(globs), _AT_ONCE)] or [[]]
+    return [" and ".join(_parts(when | {"paths": part}, known)) for part in some]
+
+
+def _globs(patterns: list[str]) -> list[str]:
+    lists = load_words().paths
+    return [glob for word in patterns for glob in (lists[word[1:]] if word.startswith("@") else (word,))]
 
 
 def _parts(when: dict[str, Any], known: frozenset[str]) -> list[str]:
@@ -72,8 +81,10 @@ def _parts(when: dict[str, Any], known: frozenset[str]) -> list[str]:
     elif when.get("outcomes"):
         parts.append(f"outcome in [{', '.join(map(_quoted, when['outcomes']))}]")
     for key, negate in (("paths", ""), ("paths_not", "not ")):
-        if key in when:
-            parts.append(f"{negate}({' or '.join(f'path.matches({_quoted(glob)})' for glob in when[key])})")
+        if when.get(key):
+            parts.append(
+                f"{negate}({' or '.join(f'path.matches({_quoted(glob)})' for glob in _globs(when[key]))})"
+            )
     parts += [_BY_FLAGS[trait] for trait in when.get("traits", ()) if trait in _BY_FLAGS]
     return parts
 

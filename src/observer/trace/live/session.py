@@ -19,7 +19,7 @@ from observer.model.identity import IdentityContext
 from observer.trace.calls import encode
 from observer.trace.capture import Place, caller, carry
 from observer.trace.live.containers import Container
-from observer.trace.live.rule_triggers import PREFIX, condition_of_rule
+from observer.trace.live.rule_triggers import PREFIX, conditions_of_rule
 from observer.trace.recorder import start_facts
 from observer.trace.store import TraceStore
 
@@ -244,11 +244,8 @@ def _pre_trigger(wanted: PreTrigger | None) -> dict[str, Any] | None:
         return None
     table = json.loads(_native.syscall_table(os.uname().machine))
     calls = frozenset(call["name"] for call in table)
-    rules = {
-        condition_of_rule(word.removeprefix(PREFIX), calls): word.removeprefix(PREFIX)
-        for word in wanted.conditions
-        if word.startswith(PREFIX)
-    }
+    wished = [word.removeprefix(PREFIX) for word in wanted.conditions if word.startswith(PREFIX)]
+    rules = {condition: rule for rule in wished for condition in conditions_of_rule(rule, calls)}
     plain = [word for word in wanted.conditions if not word.startswith(PREFIX)]
     return {
         "before_s": wanted.before_s,
