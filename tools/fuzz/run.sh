@@ -28,8 +28,8 @@ for target in "${targets[@]}"; do
     corpus=$here/$target kept=tests/vectors/evidence-fuzz/$target.base64
     rm -rf "$corpus" "$corpus.min" && mkdir -p "$corpus" "$corpus.min"
     python3 tools/fuzz/corpus.py unpack "$kept" "$corpus"
-    # A second and 512 MB for one input of at most 8 KiB: more is a hang or excessive memory.
-    "$program" "$corpus" -runs="$executions" -max_len=8192 -timeout=1 -rss_limit_mb=512 -print_final_stats=1 \
+    # Ten seconds (of the wall clock: a busy machine must not look like a hang) and 512 MB for one input of at most 8 KiB.
+    "$program" "$corpus" -runs="$executions" -max_len=8192 -timeout=10 -rss_limit_mb=512 -print_final_stats=1 \
         -artifact_prefix="$here/$target-" -verbosity=0 2>&1 | grep -E 'stat::|ERROR|panicked|Test unit' | sed "s/^/$target: /" || true
     if compgen -G "$here/$target-*" >/dev/null; then
         echo "$target: an input broke the parser: $(ls "$here/$target"-*)" >&2
