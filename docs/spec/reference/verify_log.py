@@ -37,7 +37,7 @@ def strict(event):
     """Raise ValueError unless the event keeps the rules of section 3."""
     def refuse(cause): raise ValueError(cause)
     def members(pairs): return dict(pairs) if len(dict(pairs)) == len(pairs) else refuse("the same key twice")
-    def number(text): return text if len(text) <= 128 and abs(float(text)) < 1e308 else refuse("number too long or large")
+    def number(text): return text if len(text) <= 128 and abs(float(text)) < float("inf") else refuse("number too long or large")
     def constant(name): refuse(f"{name} is not JSON")
     text, depth = event.decode("utf-8"), 0
     if re.search(rb"[\x00-\x1f]", event) or len(event) > MAX_EVENT: refuse("control byte, or too long")

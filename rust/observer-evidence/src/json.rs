@@ -12,8 +12,6 @@ use std::ops::Range;
 pub const MAX_DEPTH: usize = 64;
 /// Longest number text; common parsers differ above their own limits.
 pub const MAX_NUMBER_BYTES: usize = 128;
-/// Numbers from here on are refused, negative ones likewise.
-const LEAST_REFUSED: f64 = 1e308;
 /// Objects with more keys than this are checked with a set instead of pair by pair.
 const PAIRWISE_KEYS: usize = 24;
 
@@ -248,7 +246,7 @@ impl Parser<'_> {
             return self.fail("number too long");
         }
         // Without an exponent 128 bytes cannot spell so much.
-        if exponent && !is_moderate(&self.bytes[start..self.at]) {
+        if exponent && !is_finite(&self.bytes[start..self.at]) {
             return self.fail("number too large");
         }
         Ok(())
@@ -271,10 +269,10 @@ impl Parser<'_> {
     }
 }
 
-/// True below [`LEAST_REFUSED`]: near the end of binary64 some parsers say infinity, some the largest number, some fail.
-fn is_moderate(number: &[u8]) -> bool {
+/// True for what binary64 holds: of more some parsers make infinity, some the largest number, some fail.
+fn is_finite(number: &[u8]) -> bool {
     let value = std::str::from_utf8(number).ok().and_then(|text| text.parse::<f64>().ok());
-    value.is_some_and(|value| value.abs() < LEAST_REFUSED)
+    value.is_some_and(f64::is_finite)
 }
 
 fn code_unit(digits: &[u8]) -> Option<u32> {
