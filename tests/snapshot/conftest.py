@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,7 +56,9 @@ def start(build: Callable[[str], Path]) -> Iterator[Start]:
 
     def begin(name: str, *words: str, command: list[str] | None = None) -> subprocess.Popen[bytes]:
         line = command if command is not None else [str(build(name)), *words]
-        process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # The kernel writes the processor's number into restartable-sequence areas whenever a thread goes on elsewhere.
+        environment = os.environ | {"GLIBC_TUNABLES": "glibc.pthread.rseq=0"}
+        process = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         running.append(process)
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"ready")
@@ -65,4 +68,8 @@ def start(build: Callable[[str], Path]) -> Iterator[Start]:
     for process in running:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
-        process.communicate()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                if pipe is not None:
+                    pipe.close()

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong: recorders are killed, targets end and change under the eye, disks are full, filters forbid."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from observer import snapshot
+from observer.errors import ObserverError
+from tests.snapshot.conftest import Start
+
+KILLS = int(os.environ.get("OBSERVER_SNAPSHOT_KILLS", "12"))
+
+
+def assert_unharmed(pid: int) -> None:
+    """Hold a process to be free: no tracer, not stopped, no memory that is still marked."""
+    end = time.monotonic() + 10
+    while True:
+        status = Path(f"/proc/{pid}/status").read_text()
+        free = "TracerPid:\t0" in status and not any(f"State:\t{letter}" in status for letter in "tTZ")
+        if free and " uw" not in Path(f"/proc/{pid}/smaps").read_text():
+            return
+        assert time.monotonic() < end, status
+        time.sleep(0.02)
+
+
+def test_a_recorder_that_is_killed_leaves_no_trace(start: Start, home: Path) -> None:
+    process = start("ledger")
+    seed = random.randrange(1 << 32)
+    chance = random.Random(seed)
+    for _ in range(KILLS):
+        command = [
+            sys.executable,
+            "-m",
+            "observer",
+            "snapshot",
+            "schedule",
+            "--pid",
+            str(process.pid),
+            "--every",
+            "1ms",
+            "--format",
+            "raw",
+        ]
+        recorder = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        time.sleep(chance.uniform(0.2, 1.2))
+        recorder.kill()
+        recorder.communicate()
+        assert process.poll() is None, seed
+        assert_unharmed(process.pid)
+    for path in (home / "snapshots").glob("*.osnap"):
+        snapshot.SnapshotFile(path)  # whole, or it would not have this name
+
+
+def test_a_target_that_changes_without_end_is_captured_each_time(start: Start) -> None:
+    process = start("restless")
+    snapshotter = snapshot.Snapshotter(snapshot.process_target(process.pid))
+    for _ in range(12):
+        taken = snapshotter.take()
+        snapshot.verify_snapshot(snapshot.open_snapshot(taken.snapshot_id), snapshot.SnapshotStore())
+        assert process.poll() is None
+    del snapshotter
+    assert_unharmed(process.pid)
+
+
+def test_a_target_that_is_killed_meanwhile_is_an_error_or_a_whole_snapshot(start: Start, home: Path) -> None:
+    seed = random.randrange(1 << 32)
+    chance = random.Random(seed)
+    for _ in range(6):
+        process = start("ledger")
+        timer = threading.Timer(chance.uniform(0, 0.15), process.kill)
+        timer.start()
+        try:
+            taken = snapshot.Snapshotter(snapshot.process_target(process.pid)).take()
+            snapshot.verify_snapshot(snapshot.open_snapshot(taken.snapshot_id), snapshot.SnapshotStore())
+        except ObserverError as error:
+            assert error.exit_code in (12, 17), (seed, error)
+        timer.join()
+        assert not list((home / "snapshots").glob("*.part")), seed
+
+
+def test_a_full_disk_leaves_nothing_behind(start: Start, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root: a full disk is NOT tested")
+    process = start("threads")
+    place = tmp_path / "small"
+    place.mkdir()
+    script = (
+        f"mount -t tmpfs -o size=1m small {place} && export OBSERVER_HOME={place} && "
+        f"{sys.executable} -m observer snapshot create --pid {process.pid} --format raw; "
+        f"status=$?; ls {place}/snapshots; exit $status"
+    )
+    result = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 13, result.stderr
+    assert "OBS301" in result.stderr
+    assert ".osnap" not in result.stdout
+    assert_unharmed(process.pid)
+
+
+def test_a_filter_that_kills_is_not_woken(start: Start) -> None:
+    process = start("filtered")
+    taken = snapshot.Snapshotter(snapshot.process_target(process.pid)).take()
+    assert process.poll() is None, "the target's own filter has killed it"
+    if taken.method["tracking"] == "stop":
+        assert any("seccomp" in label or "PAGEMAP_SCAN" in label for label in taken.method["labels"])
+    snapshot.verify_snapshot(snapshot.open_snapshot(taken.snapshot_id), snapshot.SnapshotStore())
+    assert process.stdin is not None
+    process.stdin.write(b"x")
+    process.stdin.close()
+    assert process.wait(timeout=20) == 0
+
+
+JAVA = """
+public class Waits {
+    public static void main(String[] words) throws Exception {
+        byte[][] kept = new byte[200][];
+        for (int n = 0; n < kept.length; n++) { kept[n] = new byte[100000]; kept[n][7] = (byte) n; }
+        System.out.println("ready");
+        Thread.sleep(1000000);
+        System.out.println(kept.length);
+    }
+}
+"""
+NODE = "const kept = 'of a node'.repeat(100000); console.log('ready'); setInterval(() => kept.length, 1000)"
+PYTHON = "import numpy; kept = numpy.arange(5_000_000); print('ready', flush=True); input()"
+
+
+@pytest.mark.parametrize("what", ["java", "node", "numpy"])
+def test_real_programs(start: Start, tmp_path: Path, what: str) -> None:
+    source = tmp_path / "Waits.java"
+    source.write_text(JAVA)
+    lines = {
+        "java": ["java", str(source)],
+        "node": ["node", "-e", NODE],
+        "numpy": [sys.executable, "-c", PYTHON],
+    }
+    if shutil.which(lines[what][0]) is None:
+        pytest.skip(f"{what} is not installed: it is NOT captured")
+    if what == "numpy":
+        pytest.importorskip("numpy", reason="numpy is not installed: a process with it is NOT captured")
+    process = start("", command=lines[what])
+    snapshotter = snapshot.Snapshotter(snapshot.process_target(process.pid))
+    for _ in range(3):
+        taken = snapshotter.take()
+        file = snapshot.open_snapshot(taken.snapshot_id)
+        snapshot.verify_snapshot(file, snapshot.SnapshotStore())
+        assert len(snapshot.Analysis(file).threads(process.pid)) == len(
+            list(Path(f"/proc/{process.pid}/task").iterdir())
+        )
+    core = tmp_path / "core"
+    snapshot.Analysis(file).write_core(core, pid=process.pid)
+    if shutil.which("gdb"):
+        found = subprocess.run(
+            ["gdb", "-batch", "-nx", "-ex", "info threads", "-c", core],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert found.stdout.count("LWP") >= len(snapshot.Analysis(file).threads(process.pid))
