@@ -38,11 +38,6 @@ class Fact:
     order: int
     late: bool = False
 
-    @property
-    def clock_us(self) -> int | None:
-        """The best clock there is: wall if known, else the boot clock."""
-        return self.line.wall_us if self.line.wall_us is not None else self.line.mono_us
-
 
 class FactStore:
     """Facts of one boot by signal."""
