@@ -36,7 +36,7 @@ fn internet(bytes: &[u8]) -> Option<(IpAddr, u16)> {
 }
 
 /// The path inside a decoded argument's quotes, as the program gave it.
-fn path_of(record: &SyscallRecord, text: &str) -> Option<String> {
+pub fn path_of(record: &SyscallRecord, text: &str) -> Option<String> {
     let quoted = text.strip_prefix('"')?;
     let inside = quoted.strip_suffix("...").unwrap_or(quoted).strip_suffix('"')?;
     if !inside.contains('\\') {

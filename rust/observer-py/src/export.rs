@@ -3,7 +3,7 @@
 
 use crate::recording_errors::{bad_json, recording_error};
 use observer_export::signal::Signal;
-use observer_export::{partial_success, Batch, Exporter, Options};
+use observer_export::{partial_success, Batch, Exporter, Options, Table, Timeline};
 use observer_recording::RecordingReader;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -83,6 +83,66 @@ impl OtlpBatch {
     }
 }
 
+/// Turns one recording into a Parquet table, a row group at a time.
+#[pyclass(frozen, module = "observer._native")]
+pub struct ParquetExporter {
+    reader: RecordingReader,
+    table: Mutex<Table>,
+}
+
+#[pymethods]
+impl ParquetExporter {
+    #[new]
+    fn new(py: Python<'_>, path: &str, trace: [u8; 16], trace_id: &str) -> PyResult<Self> {
+        let made = py.detach(|| {
+            let reader = RecordingReader::open(Path::new(path))?;
+            let table = Mutex::new(Table::new(&reader, trace, trace_id)?);
+            Ok(ParquetExporter { reader, table })
+        });
+        made.map_err(recording_error)
+    }
+
+    /// Rows and bytes of the next row group; no rows at the end.
+    fn next_part<'py>(&self, py: Python<'py>) -> PyResult<(usize, Bound<'py, PyBytes>)> {
+        let part = py.detach(|| self.table.lock().unwrap_or_else(PoisonError::into_inner).next(&self.reader));
+        let (rows, bytes) = part.map_err(recording_error)?;
+        Ok((rows, PyBytes::new(py, &bytes)))
+    }
+
+    /// The bytes that make a whole file of what was handed out.
+    fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let end = py.detach(|| self.table.lock().unwrap_or_else(PoisonError::into_inner).finish());
+        Ok(PyBytes::new(py, &end.map_err(recording_error)?))
+    }
+}
+
+/// Turns one recording into a Perfetto trace, part by part.
+#[pyclass(frozen, module = "observer._native")]
+pub struct PerfettoExporter {
+    reader: RecordingReader,
+    timeline: Mutex<Timeline>,
+}
+
+#[pymethods]
+impl PerfettoExporter {
+    #[new]
+    fn new(py: Python<'_>, path: &str, trace: [u8; 16]) -> PyResult<Self> {
+        let made = py.detach(|| {
+            let reader = RecordingReader::open(Path::new(path))?;
+            let timeline = Mutex::new(Timeline::new(&reader, trace)?);
+            Ok(PerfettoExporter { reader, timeline })
+        });
+        made.map_err(recording_error)
+    }
+
+    /// Records and bytes of the next part; no records at the end.
+    fn next_part<'py>(&self, py: Python<'py>) -> PyResult<(usize, Bound<'py, PyBytes>)> {
+        let part = py.detach(|| self.timeline.lock().unwrap_or_else(PoisonError::into_inner).next(&self.reader));
+        let (records, bytes) = part.map_err(recording_error)?;
+        Ok((records, PyBytes::new(py, &bytes)))
+    }
+}
+
 /// How many signals a receiver rejected of a request, and why, from the body of its answer.
 #[pyfunction]
 fn otlp_rejected(answer: &[u8]) -> (i64, String) {
@@ -94,5 +154,7 @@ fn otlp_rejected(answer: &[u8]) -> (i64, String) {
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<OtlpExporter>()?;
     module.add_class::<OtlpBatch>()?;
+    module.add_class::<ParquetExporter>()?;
+    module.add_class::<PerfettoExporter>()?;
     module.add_function(wrap_pyfunction!(otlp_rejected, module)?)
 }

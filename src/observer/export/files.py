@@ -6,19 +6,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import Any, BinaryIO, Final, Self
 
+from observer import _native
 from observer.errors import UsageError
 from observer.export.content import SIGNALS, Content, batches, open_export
 from observer.trace import Recording
 
 __all__ = ["FORMATS", "Written", "write_file"]
 
-FORMATS: Final = ("otlp-jsonl", "jsonl")
+FORMATS: Final = ("otlp-jsonl", "jsonl", "parquet", "perfetto")
 _RECORDS: Final = 4096  # signals on one line
 _LINE_BYTES: Final = 1 << 20  # of one line, about; readers hold a line in memory
 
@@ -68,40 +71,66 @@ def write_file(
         IntegrityError: The recording is not what was sealed. [OBS4xx]
     """
     done = Written()
-    for path, blocks in _plan(recording, form, target, content):
-        with _Part(path, force=force) as part:
-            try:
-                for count, block in blocks:
+    with _Interruption() as interruption:
+        for plan in _plans(recording, form, target, content):
+            with _Part(plan.path, force=force) as part:
+                for count, block in plan.blocks:
                     part.write(block)
                     done.records += count
                     done.bytes += len(block)
                     report(done)
-            except KeyboardInterrupt:
-                done.whole = False
-            part.finish()
-        if path is not None:
-            done.paths += (path,)
-        if not done.whole:
-            break
+                    if interruption.came:
+                        done.whole = False
+                        break
+                part.write(plan.end())
+                part.finish()
+            done.paths += () if plan.path is None else (plan.path,)
+            if not done.whole:
+                break
     return done
 
 
-def _plan(
-    recording: Recording, form: str, target: Path | None, content: Content
-) -> Iterator[tuple[Path | None, _Blocks]]:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A file to write.
+
+    Attributes:
+        path: Where; None for stdout.
+        blocks: Its content, each block with the number of its records.
+        end: What makes a valid file of the blocks so far.
+    """
+
+    path: Path | None
+    blocks: _Blocks
+    end: Callable[[], bytes] = bytes
+
+
+def _plans(recording: Recording, form: str, target: Path | None, content: Content) -> Iterator[_Plan]:
+    trace_id = recording.start.trace_id
     if form == "jsonl":
-        yield target, _lines(recording)
-        return
-    exporter = open_export(recording, content, as_json=True)
-    if target is not None and target.is_dir():
-        for signal in (name for name in SIGNALS if name in content.signals):
-            yield target / f"{signal}.jsonl", _otlp(exporter, (signal,))
+        yield _Plan(target, _lines(recording))
+    elif form == "parquet":
+        table = _native.ParquetExporter(str(recording.path), trace_id.bytes, str(trace_id))
+        yield _Plan(target, iter(table.next_part, (0, b"")), table.finish)
+    elif form == "perfetto":
+        timeline = _native.PerfettoExporter(str(recording.path), trace_id.bytes)
+        yield _Plan(target, _until_empty(timeline.next_part))
     else:
-        yield target, _otlp(exporter, content.signals)
+        exporter = open_export(recording, content, as_json=True)
+        if target is not None and target.is_dir():
+            for kind in (name for name in SIGNALS if name in content.signals):
+                yield _Plan(target / f"{kind}.jsonl", _otlp(exporter, (kind,)))
+        else:
+            yield _Plan(target, _otlp(exporter, content.signals))
 
 
-def _otlp(exporter: object, signals: tuple[str, ...]) -> _Blocks:
-    for batch in batches(exporter, signals, _RECORDS, _LINE_BYTES):  # type: ignore[arg-type]
+def _until_empty(next_part: Callable[[], tuple[int, bytes]]) -> _Blocks:
+    while (part := next_part())[0] or part[1]:
+        yield part
+
+
+def _otlp(exporter: _native.OtlpExporter, signals: tuple[str, ...]) -> _Blocks:
+    for batch in batches(exporter, signals, _RECORDS, _LINE_BYTES):
         yield len(batch), batch.request(0, len(batch)) + b"\n"
 
 
@@ -114,6 +143,26 @@ def _lines(recording: Recording) -> _Blocks:
     for text in recording.call_lines({"signals": True}):
         kind = "signal" if b'"signo":' in text and b'"syscall":' not in text else "call"
         yield 1, b'{"schema":"observer.export/1","message_type":"%s",' % kind.encode() + text[1:] + b"\n"
+
+
+class _Interruption:
+    """Notes Ctrl-C instead of obeying it at once, so that a block is written whole or not at all."""
+
+    def __init__(self) -> None:
+        self.came = False
+        self._before: Any = None
+
+    def _note(self, _number: int, _frame: object) -> None:
+        self.came = True
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
 
 
 class _Part:

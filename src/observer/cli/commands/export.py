@@ -35,7 +35,8 @@ _STEP: Final = 100_000  # records between two lines of progress
 class Export:
     """Write or send a recording in a form that other programs read.
 
-    To a file, as OpenTelemetry (OTLP/JSON lines) or plain JSON lines; or to an OpenTelemetry receiver, over HTTP or gRPC.
+    To a file, as OpenTelemetry (OTLP/JSON lines), plain JSON lines, a Parquet table or a Perfetto trace; or to an
+    OpenTelemetry receiver, over HTTP or gRPC.
     The trace id is the recording's own. Spans are the recording and its processes, log records the notable syscalls (those
     denied, executions, connections, changes of rights, what findings cite; all of them with --calls full), events, losses and
     findings; metrics count all calls. The recording is verified first; one whose evidence does not hold is not
@@ -47,6 +48,7 @@ class Export:
     Examples:
       observer export last --format otlp-jsonl -o last.jsonl
       observer export last --format jsonl -o - | jq .message_type
+      observer export last --format parquet -o last.parquet       for DuckDB and its like
       observer export last --otlp http://localhost:4318
       observer export last --otlp https://collector:4317 --protocol grpc --otlp=full
       observer export last --otlp                     where the environment says
