@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.replay.conftest import Pair, run
+from tests.replay.conftest import OBSERVER, Pair, run
 
 THREADS = """
 import threading, time
@@ -53,3 +55,61 @@ def test_a_recording_of_another_kind_is_refused(tmp_path_factory: pytest.TempPat
     refused = run("replay", place)
     assert refused.returncode == 12
     assert b"was not recorded for replay" in refused.stderr
+
+
+LOOP = r"""
+#include <stdio.h>
+#include <unistd.h>
+int main(void) { for (int i = 0; i < 100000; i++) { printf("%d\n", i); fflush(stdout); usleep(1000); } return 0; }
+"""
+
+
+def build(tmp_path: Path, source: str, *options: str) -> Path:
+    """Compile a C program."""
+    (tmp_path / "prog.c").write_text(source)
+    made = tmp_path / "prog"
+    subprocess.run(["gcc", "-O1", *options, "-o", made, tmp_path / "prog.c"], check=True)
+    return made
+
+
+def test_nothing_but_the_recording_is_needed(tmp_path: Path) -> None:
+    program = build(tmp_path, '#include <stdio.h>\nint main(void) { puts("still here"); return 3; }\n')
+    place = tmp_path / "rec"
+    assert run("record", "--replayable", "-q", "-o", place, "--", program).returncode == 3
+    program.unlink()
+    replayed = run("replay", place)
+    assert (replayed.returncode, replayed.stdout) == (0, b"still here\n")
+
+
+def test_a_static_program_replays(tmp_path: Path) -> None:
+    program = build(tmp_path, '#include <stdio.h>\nint main(void) { puts("static"); return 0; }\n', "-static")
+    place = tmp_path / "rec"
+    assert run("record", "--replayable", "-q", "-o", place, "--", program).returncode == 0
+    for _ in range(5):
+        assert run("replay", place).stdout == b"static\n"
+
+
+def test_a_killed_recorder_leaves_what_replays_up_to_there(tmp_path: Path) -> None:
+    program, place = build(tmp_path, LOOP), tmp_path / "rec"
+    command = [*OBSERVER, "record", "--replayable", "-q", "-o", str(place), "--", str(program)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as recorder:
+        assert recorder.stdout is not None
+        for _ in range(500):
+            recorder.stdout.readline()
+        recorder.kill()
+    replayed = run("replay", place)
+    lines = replayed.stdout.split()
+    assert replayed.returncode == 0, replayed.stderr
+    assert lines[:100] == [str(n).encode() for n in range(100)]
+    assert b"the recorder was ended before" in replayed.stderr
+
+
+def test_a_changed_blob_is_found(pair: Callable[..., Pair]) -> None:
+    recording = pair("true").recording
+    blob = max((recording / "blobs").iterdir(), key=lambda path: path.stat().st_size)
+    content = bytearray(blob.read_bytes())
+    content[len(content) // 2] ^= 1
+    blob.write_bytes(content)
+    refused = run("replay", recording)
+    assert refused.returncode == 15
+    assert b"is not what was recorded" in refused.stderr

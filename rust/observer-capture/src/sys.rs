@@ -207,6 +207,20 @@ impl CpuMask {
         }
     }
 
+    /// The mask that holds only this CPU, if it is one of `self`.
+    #[must_use]
+    pub fn only(&self, cpu: usize) -> Option<CpuMask> {
+        // SAFETY: plain calls on valid sets; numbers beyond CPU_SETSIZE are not in any.
+        unsafe {
+            let mut set: libc::cpu_set_t = mem::zeroed();
+            let known = cpu < mem::size_of_val(&set) * 8 && libc::CPU_ISSET(cpu, &self.0);
+            known.then(|| {
+                libc::CPU_SET(cpu, &mut set);
+                CpuMask(set)
+            })
+        }
+    }
+
     /// Puts a thread (0: the caller) on these CPUs.
     pub fn apply(&self, tid: Tid) -> io::Result<()> {
         // SAFETY: size and pointer belong to the set.

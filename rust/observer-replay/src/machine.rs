@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What of the processor a recording depends on: instructions that programs choose by CPUID, which cannot be intercepted here.
 
+use observer_capture::sys::CpuMask;
 use serde_json::{json, Value};
 use std::arch::x86_64::__cpuid_count;
 
@@ -68,4 +69,20 @@ pub fn stack_limit() -> u64 {
     // SAFETY: a valid local.
     unsafe { libc::getrlimit(libc::RLIMIT_STACK, &mut limit) };
     limit.rlim_cur
+}
+
+/// The CPU that the calling thread runs on.
+#[must_use]
+pub fn current_cpu() -> i32 {
+    // SAFETY: plain call.
+    unsafe { libc::sched_getcpu() }
+}
+
+/// Puts the calling thread, and what it starts, on the CPU of the recording: programs can ask which one they run on. On any one CPU
+/// where that one is missing: stops that wake another are many times slower. True when it is the recorded one.
+pub fn pin(recorded: Option<u64>) -> bool {
+    let Ok(own) = CpuMask::of(0) else { return false };
+    let wanted = recorded.and_then(|cpu| usize::try_from(cpu).ok()).and_then(|cpu| own.only(cpu));
+    let found = wanted.is_some();
+    wanted.unwrap_or_else(CpuMask::current).apply(0).is_ok() && found
 }

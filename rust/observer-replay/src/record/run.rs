@@ -43,7 +43,7 @@ fn announce(recorder: &Recorder, exec: &Exec, began: u64) {
     let environment: Vec<String> = exec.env.iter().map(|pair| pair.to_string_lossy().into_owned()).collect();
     let line = json!({
         "type": "replay_start", "format": FORMAT, "at_ns": began, "environment": environment,
-        "machine": machine::facts(), "stack_limit": machine::stack_limit(),
+        "machine": machine::facts(), "stack_limit": machine::stack_limit(), "cpu": machine::current_cpu(),
     });
     recorder.push_line(line.to_string().into_bytes(), Severity::Info);
 }
@@ -54,9 +54,9 @@ fn trace(
     recorder: &Recorder,
     (signals, began_ns): (&libc::sigset_t, u64),
 ) -> Result<Outcome, ReplayError> {
-    announce(recorder, exec, began_ns);
     let store = Store::create(recorder, &config.path)?;
     let pinning = Pinning::start(Policy::Always).map_err(ReplayError::io("set CPU affinity"))?;
+    announce(recorder, exec, began_ns);
     let (gate_in, gate_out) = sys::pipe().map_err(ReplayError::io("make a pipe"))?;
     let (report_in, report_out) = sys::pipe().map_err(ReplayError::io("make a pipe"))?;
     let root = sys::fork_stopped(exec, gate_in.as_raw_fd(), report_out.as_raw_fd(), signals).map_err(ReplayError::io("fork"))?;
@@ -79,7 +79,9 @@ fn trace(
 }
 
 fn attach(root: sys::Tid) -> Result<(), ReplayError> {
+    // Without its recorder the program would find the time stamp counter trapping: it ends with it.
     let options = libc::PTRACE_O_TRACESYSGOOD
+        | libc::PTRACE_O_EXITKILL
         | libc::PTRACE_O_TRACEEXEC
         | libc::PTRACE_O_TRACEFORK
         | libc::PTRACE_O_TRACEVFORK
