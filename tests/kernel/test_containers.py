@@ -18,7 +18,7 @@ import pytest
 from observer import errors
 from observer.trace import verify_recording
 from observer.trace.live import find_container
-from tests.kernel.conftest import calls, events, observer, root_only
+from tests.kernel.conftest import calls, events, eventually, observer, root_only
 
 LOOP = "i=0; while true; do cat /etc/inside-$i >/dev/null 2>&1; i=$((i+1)); sleep 0.1; done"
 # crun refuses cgroups on a machine that mounts both versions, so it gets a mount namespace with version 2 alone.
@@ -107,7 +107,8 @@ def test_what_is_executed_into_it_is_seen(place: Path, container: tuple[str, str
     path = place / "rec"
     observer_words = ["watch", "--container", name, "--for", "4s", "-o", str(path), "-q"]
     with subprocess.Popen([sys.executable, "-m", "observer", *observer_words]) as watching:
-        time.sleep(1.8)
+        eventually(lambda: (path / "sealed.log").exists(), 30)
+        time.sleep(0.5)
         command = [*BEFORE[runtime], runtime, "exec", name, "/bin/cat", "/etc/executed-into"]
         subprocess.run(command, check=False, capture_output=True, timeout=20)
         assert watching.wait(30) == 0
