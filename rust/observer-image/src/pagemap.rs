@@ -96,14 +96,6 @@ impl PageMap {
         self.entries((start, end), |entry| entry >> 62 != 0 && (file_pages || entry >> 61 & 1 == 0))
     }
 
-    /// Stretches whose soft-dirty bit is set.
-    ///
-    /// # Errors
-    /// The process has gone.
-    pub fn soft_dirty(&self, stretch: Stretch) -> io::Result<Vec<Stretch>> {
-        self.entries(stretch, |entry| entry >> 55 & 1 == 1)
-    }
-
     fn entries(&self, (start, end): Stretch, wanted: impl Fn(u64) -> bool) -> io::Result<Vec<Stretch>> {
         let mut out = Vec::new();
         if end - start > PLAIN_MAX {

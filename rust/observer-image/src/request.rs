@@ -50,7 +50,7 @@ pub struct Request {
     pub metadata: Map<String, Value>,
     /// What to keep.
     pub selection: Selection,
-    /// `auto`, `uffd-wp`, `soft-dirty`, `fork` or `stop`.
+    /// `auto`, `uffd-wp` or `stop`.
     pub tracking: String,
     /// Threads that copy; 0 for one for each processor.
     pub workers: usize,

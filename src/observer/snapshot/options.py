@@ -51,7 +51,7 @@ class SnapshotOptions:
     Attributes:
         format: How its content is kept.
         selection: What is kept.
-        tracking: `auto`, or a way by name: `uffd-wp`, `soft-dirty`, `fork`, `stop`.
+        tracking: `auto`, or a way by name: `uffd-wp`, or `stop`, which copies everything while the target stands.
         workers: Threads that copy; 0 for one for each processor.
         alone: Do not refer to pages of an earlier snapshot of the same target.
         path: File to write instead of the store's.
