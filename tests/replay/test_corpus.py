@@ -15,7 +15,7 @@ ALL = corpus.programs()
 # Every how-manieth program is tried in `make test`; another part each time would make failures come and go.
 PART = 5
 WANTED = ALL if os.environ.get("OBSERVER_CORPUS") == "all" else ALL[::PART]
-TIMES = int(os.environ.get("OBSERVER_CORPUS_TIMES", "2"))
+TIMES = int(os.environ.get("OBSERVER_CORPUS_TIMES", "1"))
 
 
 @pytest.fixture(scope="module")

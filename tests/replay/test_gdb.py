@@ -146,19 +146,14 @@ def test_socket_path_is_removed_and_nonsense_is_refused(made: Path, tmp_path: Pa
 def test_diff_pins_the_first_difference_with_its_backtrace(made: Path, tmp_path: Path) -> None:
     if shutil.which("gdb") is None:
         pytest.skip("SKIPPED: gdb is needed: apt install gdb")
-    source = SOURCE.replace("/etc/hostname", "/etc/hosts")
-    (tmp_path / "prog.c").write_text(source)
-    subprocess.run(["gcc", "-g", "-O0", "-o", "prog", "prog.c"], cwd=tmp_path, check=True, timeout=60)
-    argv = [OBSERVER, "record", "--replayable", "-o", "rec", "--", "./prog"]
-    subprocess.run(argv, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    (made / "prog.c").write_text(SOURCE.replace("/etc/hostname", "/etc/hosts"))
+    subprocess.run(["gcc", "-g", "-O0", "-o", "prog", "prog.c"], cwd=made, check=True, timeout=60)
+    argv = [OBSERVER, "record", "--replayable", "--force", "-o", str(tmp_path / "rec"), "--", "./prog"]
+    subprocess.run(argv, cwd=made, capture_output=True, timeout=60, check=False)
+    (made / "prog").unlink()
     found = forensic.compare_recordings(made / "rec", tmp_path / "rec")
-    first = next(c for c in found.comparison.syscall_differences if "/etc/hosts" in (c.replay or ""))
-    assert first.kind == forensic.DifferenceKind.ARGS_CHANGED
     pinned = found.comparison.first_divergence
-    assert pinned is not None
-    if pinned.difference == first:
-        assert any("look" in frame for frame in pinned.backtrace) and any(
-            "main" in frame for frame in pinned.backtrace_replay
-        )
-    else:  # the loader's own reading of a program of another size came first
-        assert pinned.backtrace and pinned.backtrace_replay
+    assert pinned is not None and pinned.difference.kind == forensic.DifferenceKind.ARGS_CHANGED
+    assert '"/etc/hostname" → "/etc/hosts"' in pinned.difference.detail
+    for frames in (pinned.backtrace, pinned.backtrace_replay):
+        assert any("look" in frame for frame in frames) and any("main" in frame for frame in frames), frames
