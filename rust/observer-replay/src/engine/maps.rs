@@ -134,7 +134,7 @@ pub const HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
 /// Checksum of all private memory that the process can write and has touched; None when that is more than `limit` bytes. Pages of
 /// zeros count as untouched; the sum does not depend on how pages are spread over mappings. `skip` is the engine's own part of the
 /// address space.
-pub fn checksum(pid: Tid, skip: (u64, u64), limit: u64) -> io::Result<Option<u64>> {
+pub fn checksum(pid: Tid, skip: (u64, u64), limit: u64, rsp: u64) -> io::Result<Option<u64>> {
     let pagemap = Pagemap::open(pid)?;
     let (mut sum, mut total, mut buffer) = (0u64, 0u64, vec![0u8; 256 * PAGE as usize]);
     for region in regions(pid)? {
@@ -144,6 +144,7 @@ pub fn checksum(pid: Tid, skip: (u64, u64), limit: u64) -> io::Result<Option<u64
         pagemap.own_runs(&region, &mut |address, length| {
             total += length as u64;
             let got = if total > limit { 0 } else { read_memory(pid, address, &mut buffer[..length]) };
+            forget(&mut buffer[..got], address, &region, rsp);
             for (number, page) in buffer[..got].chunks(PAGE as usize).enumerate() {
                 if page.iter().any(|byte| *byte != 0) {
                     sum = sum.wrapping_add(hash_bytes(HASH_START ^ (address + number as u64 * PAGE), page));
@@ -152,4 +153,15 @@ pub fn checksum(pid: Tid, skip: (u64, u64), limit: u64) -> io::Result<Option<u64
         });
     }
     Ok((total <= limit).then_some(sum))
+}
+
+/// Below the stack pointer and its red zone nothing counts: the program cannot rely on it, and what the dynamic linker saves there
+/// (XSAVEC) tells which vector registers the processor happens to know to be zero.
+fn forget(bytes: &mut [u8], address: u64, region: &Region, rsp: u64) {
+    const RED_ZONE: u64 = 128;
+    if rsp >= region.start && rsp < region.end {
+        let dead = rsp.saturating_sub(RED_ZONE).saturating_sub(address);
+        let dead = usize::try_from(dead).unwrap_or(usize::MAX).min(bytes.len());
+        bytes[..dead].fill(0);
+    }
 }

@@ -117,7 +117,7 @@ impl Tracer<'_> {
         self.note_signal(tid, signal, &info);
         if !caught {
             let dies = !is_harmless(signal);
-            if dies && self.tasks.get(&tid).is_some_and(|t| !t.midway) && (fault || !midway) {
+            if dies && self.tasks.get(&tid).is_some_and(|t| !t.midway) && !fault && !midway {
                 self.check(tid);
             }
             return self.go_on(tid, signal);

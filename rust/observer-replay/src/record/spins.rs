@@ -90,7 +90,7 @@ impl Tracer<'_> {
             return self.go_on(tid, 0);
         }
         let regs = sys::registers(tid).map_err(ReplayError::io("read registers"))?;
-        let sum = maps::checksum(tid, (0, 0), u64::MAX).ok().flatten().unwrap_or(0);
+        let sum = maps::checksum(tid, (0, 0), u64::MAX, regs.rsp()).ok().flatten().unwrap_or(0);
         let number = task.deferred.front().map_or(0, |(signal, _)| *signal);
         self.mark(tid, &format!("signal {number} came in a long computation without calls: the replay may not find the place"));
         self.use_point(tid, Point { regs, memory: sum, words: Vec::new() })
@@ -103,7 +103,7 @@ impl Tracer<'_> {
             return Ok(Found::Elsewhere);
         }
         let regs = sys::registers(tid).map_err(failed("read registers"))?;
-        let Ok(Some(memory)) = maps::checksum(tid, (0, 0), CHECK_LIMIT) else { return Ok(Found::Nothing) };
+        let Ok(Some(memory)) = maps::checksum(tid, (0, 0), CHECK_LIMIT, regs.rsp()) else { return Ok(Found::Nothing) };
         let point = Box::new(Point { regs, memory, words: Vec::new() });
         if !self.stepped(tid)? {
             return Ok(Found::Elsewhere);
@@ -143,7 +143,9 @@ impl Tracer<'_> {
             match sys::wait(tid, true) {
                 Ok(Some((_, Wait::Stopped(libc::SIGTRAP, 0)))) => {
                     let same = sys::registers(tid).is_ok_and(|now| now.same_instant(&point.regs));
-                    if same && maps::checksum(tid, (0, 0), CHECK_LIMIT).is_ok_and(|sum| sum == Some(point.memory)) {
+                    if same
+                        && maps::checksum(tid, (0, 0), CHECK_LIMIT, point.regs.rsp()).is_ok_and(|sum| sum == Some(point.memory))
+                    {
                         return Ok(Found::Point(point));
                     }
                     passes += 1;

@@ -95,7 +95,7 @@ impl Body {
         if !self.regs.same_instant(&point.regs) {
             return Ok(false);
         }
-        let sum = checksum(self.real, (BASE, END), u64::MAX).map_err(failed("sum up the replay's memory"))?;
+        let sum = checksum(self.real, (BASE, END), u64::MAX, self.regs.rsp()).map_err(failed("sum up the replay's memory"))?;
         Ok(sum == Some(point.memory))
     }
 

@@ -338,9 +338,10 @@ impl Session {
     }
 
     fn check(&mut self, task: TaskId, sum: u64) -> Result<(), ReplayError> {
-        let real = self.body(task)?.real;
-        let found =
-            maps::checksum(real, (stub::BASE, stub::END), u64::MAX).map_err(ReplayError::io("sum up the replay's memory"))?;
+        let body = self.body(task)?;
+        let (real, rsp) = (body.real, body.regs.rsp());
+        let found = maps::checksum(real, (stub::BASE, stub::END), u64::MAX, rsp)
+            .map_err(ReplayError::io("sum up the replay's memory"))?;
         self.checks += 1;
         if found != Some(sum) && !self.same_cpu {
             self.notes.push("memory is not compared: the CPU of the recording is not available here".to_owned());
