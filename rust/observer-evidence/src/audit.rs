@@ -140,18 +140,30 @@ impl<'a> Run<'a> {
         self.bridge(file)?;
         self.check.next_file(&file.path);
         self.files += 1;
-        let opened = file.open();
-        let input = match opened {
+        match file.open() {
             Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
-                let expected = self.check.chain.next_seq();
-                let text = format!("a file of the log was replaced: {error}");
-                let finding = self.find(Verdict::Tampered, "OBS405", text);
-                (finding.path, finding.first) = (file.path.clone(), file.rotated.or(Some(expected)));
-                self.broken = true;
+                self.replaced(file, &error);
                 return Ok(());
             }
-            other => other.map_err(|error| EvidenceError::io(&file.path, "open", error))?,
-        };
+            Err(error) => return Err(EvidenceError::io(&file.path, "open", error)),
+            Ok(input) => self.lines_of(file, input)?,
+        }
+        self.first = self.first.or(self.check.begin.as_ref().map(|_| self.check.first_sequence));
+        self.manifest(file);
+        Ok(())
+    }
+
+    /// Something else lies in a file's place.
+    fn replaced(&mut self, file: &LogFile, error: &std::io::Error) {
+        let expected = self.check.chain.next_seq();
+        let text = format!("a file of the log was replaced: {error}");
+        let finding = self.find(Verdict::Tampered, "OBS405", text);
+        (finding.path, finding.first) = (file.path.clone(), file.rotated.or(Some(expected)));
+        self.broken = true;
+    }
+
+    /// Checks the lines of one file and judges how it ends.
+    fn lines_of(&mut self, file: &LogFile, input: Box<dyn Read>) -> Result<(), EvidenceError> {
         match self.check.run(input, self.threads) {
             Ok(tail) if file.rotated.is_some() && tail != Tail::Whole => {
                 let place = self.check.place();
@@ -175,8 +187,6 @@ impl<'a> Run<'a> {
             }
             Err(error) => return Err(error),
         }
-        self.first = self.first.or(self.check.begin.as_ref().map(|_| self.check.first_sequence));
-        self.manifest(file);
         Ok(())
     }
 

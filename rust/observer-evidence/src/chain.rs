@@ -64,11 +64,9 @@ impl ChainState {
             advance(&mut lead, [end]);
             let mut state = lead[0].state();
             if let Some(mac) = mac {
-                let mut signed = Tail::EMPTY;
-                lead[0].finish(end, &self.head, &mut signed);
-                complete(std::slice::from_mut(&mut signed));
+                let signed = sign(&lead[0], end, &self.head, mac);
                 out.extend_from_slice(b",\"hmac\":\"");
-                out.extend_from_slice(&hex64(&mac.mac(&signed.digest())));
+                out.extend_from_slice(&signed);
                 out.push(b'"');
                 end = out.len() - start;
                 let mut lead = [Lead::resume(state, &out[start..])];
@@ -96,6 +94,14 @@ impl ChainState {
         }
         self.tree.push_all(&subtrees(first, &leaves));
     }
+}
+
+/// The MAC, in hex, of a line that ends at `end` so far and follows `head`.
+fn sign(lead: &Lead, end: usize, head: &Digest32, mac: &MacKey) -> [u8; 64] {
+    let mut signed = Tail::EMPTY;
+    lead.finish(end, head, &mut signed);
+    complete(std::slice::from_mut(&mut signed));
+    hex64(&mac.mac(&signed.digest()))
 }
 
 fn push_body(out: &mut Vec<u8>, seq: u64, kind: Option<&str>, event: &[u8]) {

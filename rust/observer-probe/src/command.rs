@@ -3,6 +3,7 @@
 
 use crate::config::Command;
 use crate::error::ProbeError;
+use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -32,7 +33,7 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Bytes that are not UTF-8 travel as U+10FF80 … U+10FFFF, since JSON cannot carry them.
-fn bytes(text: &str) -> std::ffi::OsString {
+fn bytes(text: &str) -> OsString {
     let mut out = Vec::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -40,17 +41,51 @@ fn bytes(text: &str) -> std::ffi::OsString {
             _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-    std::ffi::OsString::from_vec(out)
+    OsString::from_vec(out)
+}
+
+/// What execve(2) is given. The standard library would hand a file without a `#!` line to a shell, as execvp(3) does; a
+/// recorder executes what it was told to or says why not.
+struct Image {
+    path: CString,
+    argv: Vec<*const libc::c_char>,
+    envp: Vec<*const libc::c_char>,
+    _held: Vec<CString>,
+}
+
+// SAFETY: the pointers lead into `_held`, which moves with them and is never changed.
+unsafe impl Send for Image {}
+// SAFETY: likewise; they are only read.
+unsafe impl Sync for Image {}
+
+impl Image {
+    fn of(command: &Command) -> io::Result<Image> {
+        let word = |text: OsString| CString::new(text.into_vec()).map_err(io::Error::other);
+        let pair = |mut key: OsString, value: OsString| {
+            key.push("=");
+            key.push(value);
+            word(key)
+        };
+        let argv = command.argv.iter().map(|text| word(bytes(text))).collect::<io::Result<Vec<_>>>()?;
+        let envp = match &command.env {
+            Some(env) => env.iter().map(|(key, value)| pair(bytes(key), bytes(value))).collect::<io::Result<Vec<_>>>()?,
+            None => std::env::vars_os().map(|(key, value)| pair(key, value)).collect::<io::Result<Vec<_>>>()?,
+        };
+        let ended = |words: &[CString]| words.iter().map(|w| w.as_ptr()).chain([std::ptr::null()]).collect();
+        let (path, arguments, variables) = (word(bytes(&command.executable))?, ended(&argv), ended(&envp));
+        Ok(Image { path, argv: arguments, envp: variables, _held: argv.into_iter().chain(envp).collect() })
+    }
+
+    /// Executes it in this process; returns only why that failed.
+    fn execute(&self) -> io::Error {
+        // SAFETY: both lists end in a null pointer and live as long as `self`; execve is async-signal-safe.
+        unsafe { libc::execve(self.path.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr()) };
+        io::Error::last_os_error()
+    }
 }
 
 fn prepare(command: &Command) -> std::process::Command {
     let mut out = std::process::Command::new(bytes(&command.executable));
-    if let Some((name, rest)) = command.argv.split_first() {
-        out.arg0(bytes(name)).args(rest.iter().map(|word| bytes(word)));
-    }
-    if let Some(env) = &command.env {
-        out.env_clear().envs(env.iter().map(|(key, value)| (bytes(key), bytes(value))));
-    }
     out.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::inherit());
     out
 }
@@ -61,8 +96,9 @@ impl Waiting {
         let (gate_in, gate_out) = pipe().map_err(ProbeError::io("make a pipe"))?;
         let (pid_in, pid_out) = pipe().map_err(ProbeError::io("make a pipe"))?;
         let mut prepared = prepare(command);
+        let image = Image::of(command).map_err(ProbeError::io("take the command"))?;
         let (gate, told) = (gate_in.as_raw_fd(), pid_out.as_raw_fd());
-        // SAFETY: between fork and exec only getpid, write and read are called, which are async-signal-safe.
+        // SAFETY: between fork and exec only getpid, write, read and execve are called, which are async-signal-safe.
         unsafe {
             prepared.pre_exec(move || {
                 let pid = libc::getpid().to_ne_bytes();
@@ -70,7 +106,7 @@ impl Waiting {
                 if libc::write(told, pid.as_ptr().cast(), 4) != 4 || libc::read(gate, go.as_mut_ptr().cast(), 1) != 1 {
                     return Err(io::Error::from_raw_os_error(libc::ECANCELED));
                 }
-                Ok(())
+                Err(image.execute())
             });
         }
         // spawn() returns only after the exec, so it runs beside us.

@@ -31,6 +31,7 @@ __all__ = [
     "carry",
     "find_executable",
     "record_command",
+    "why_not",
 ]
 
 _DEFAULT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"  # where a shell looks when PATH is not set
@@ -174,7 +175,7 @@ def record_command(argv: Sequence[str], options: RecordingOptions | None = None)
             report = json.loads(record(config, key))
         except (CommandNotFound, CommandNotExecutable) as error:
             shutil.rmtree(path, ignore_errors=True)  # it holds the refused exec and nothing else
-            error.hint = _why_not(error)
+            error.hint = why_not(error)
             raise
         except UnsupportedAbi:
             shutil.rmtree(path, ignore_errors=True)  # likewise: the program was refused before its first call
@@ -187,7 +188,8 @@ def record_command(argv: Sequence[str], options: RecordingOptions | None = None)
     )
 
 
-def _why_not(error: CommandNotFound | CommandNotExecutable) -> str:
+def why_not(error: CommandNotFound | CommandNotExecutable) -> str:
+    """Return the hint for a command that `find_executable` found and the kernel refused."""
     # The file is there and executable: find_executable saw to that. So something about its content is wrong.
     if isinstance(error, CommandNotFound):
         return "the file exists, but not the interpreter that its first line or its ELF header names"

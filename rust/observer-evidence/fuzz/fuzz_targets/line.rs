@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+//! Fuzzes the line parser: whatever the bytes, it answers, and what it accepts holds what `oracles.rs` demands.
 #![no_main]
 #[allow(dead_code)]
 #[path = "../oracles.rs"]

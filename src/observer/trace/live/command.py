@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Final
 
-from observer.errors import UsageError
+from observer.errors import CommandNotExecutable, CommandNotFound, UsageError
 from observer.evidence.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
-from observer.trace.capture import RecordedCommand, RecordingOptions, find_executable
+from observer.trace.capture import RecordedCommand, RecordingOptions, find_executable, why_not
 from observer.trace.live.containers import list_containers
 from observer.trace.live.session import Watch, WatchOptions
 
@@ -58,7 +58,11 @@ def record_with_probe(
         while not watch.wait(_LOOK_S):
             if containers:
                 _note_new(watch, before)
-        report = watch.stop()
+        try:
+            report = watch.stop()
+        except (CommandNotFound, CommandNotExecutable) as error:
+            error.hint = why_not(error)
+            raise
     return RecordedCommand(
         watch.trace_id, watch.path, report.exit_code, report.signal, report.calls, report.seconds
     )
