@@ -160,7 +160,7 @@ impl Pass<'_> {
             facts.lines += 1;
             self.facts.lines += 1;
             facts.torn = !span.whole;
-            if self.facts.lines % PROGRESS_LINES == 0 && !progress(self.facts.lines) {
+            if self.facts.lines.is_multiple_of(PROGRESS_LINES) && !progress(self.facts.lines) {
                 return Err(ReportError::Stopped);
             }
             let bytes = lines.bytes();
@@ -251,10 +251,8 @@ impl Pass<'_> {
             (Some(peer), Some(wall)) => self.relayed(peer, event, wall),
             _ => self.native(event, stated),
         }
-        if event.kind == "clock.exchange" || is_clock_change(event) {
-            if self.facts.clock_events.len() < MAX_SAMPLES {
-                self.facts.clock_events.push(String::from_utf8_lossy(raw).into_owned());
-            }
+        if (event.kind == "clock.exchange" || is_clock_change(event)) && self.facts.clock_events.len() < MAX_SAMPLES {
+            self.facts.clock_events.push(String::from_utf8_lossy(raw).into_owned());
         }
         if let Some(topic) = topic(event) {
             let kept = self.facts.candidates.entry(topic).or_default();
@@ -302,7 +300,7 @@ impl Pass<'_> {
         facts.first = Some(facts.first.map_or(at, |first| first.min(at)));
         facts.last = Some(facts.last.map_or(clocks.boottime_ns, |last| last.max(clocks.boottime_ns)));
         let now = (clocks.boottime_ns, clocks.wall_ns);
-        let moved = self.sample.get(boot).map_or(true, |kept| {
+        let moved = self.sample.get(boot).is_none_or(|kept| {
             ((now.1 - now.0) - (kept.1 - kept.0)).abs() > MOVED_NS || now.0.saturating_sub(kept.0).abs() > SAMPLE_NS
         });
         if moved && facts.samples.len() < MAX_SAMPLES {

@@ -93,7 +93,7 @@ pub fn write_events(
     let mut group: Vec<Item> = Vec::new();
     while let Some(item) = sorted.next()? {
         done += 1;
-        if done % PROGRESS_LINES == 0 && !progress(done) {
+        if done.is_multiple_of(PROGRESS_LINES) && !progress(done) {
             return Err(ReportError::Stopped);
         }
         let full = group.len() >= GROUP;
@@ -121,7 +121,7 @@ fn index_side(
         let mut lines = Lines::open(path)?;
         while let Some(span) = lines.next()? {
             *done += 1;
-            if *done % PROGRESS_LINES == 0 && !progress(*done) {
+            if (*done).is_multiple_of(PROGRESS_LINES) && !progress(*done) {
                 return Err(ReportError::Stopped);
             }
             let bytes = lines.bytes();
