@@ -143,7 +143,7 @@ def test_a_job_goes_on_by_itself_and_tells_how_it_came_out(built, run):
 def test_a_recording_without_inputs_is_refused_clearly():
     context = TraceContext.new(None, None, IdentityContext.root())
     complete_trace(context.trace_id)
-    with pytest.raises(CapabilityError, match="keeps no inputs") as refused:
+    with pytest.raises(CapabilityError, match="without what a replay needs") as refused:
         forensic.start_replay(context.trace_id)
     assert "replayable engine" in refused.value.hint
     with pytest.raises(CapabilityError, match="cannot be replayed"):

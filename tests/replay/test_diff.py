@@ -52,7 +52,7 @@ def kinds(found: forensic.RecordingComparison) -> Counter[str]:
 
 def test_the_same_program_twice_is_the_same(tmp_path: Path) -> None:
     script = (
-        "import os, tempfile\nos.kill(os.getpid(), 0); open(f'/proc/{os.getpid()}/stat').read()\n"
+        "import os, tempfile\nos.kill(os.getpid(), 0); open(f'/proc/{os.getpid()}/cmdline').read()\n"
         "with tempfile.TemporaryDirectory() as d: open(d + '/x', 'w').write('x')\nprint(sorted(os.listdir('/etc'))[:3])"
     )
     pair = [record(tmp_path, name, "/usr/bin/python3", "-S", "-c", script) for name in "ab"]

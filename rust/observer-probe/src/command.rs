@@ -97,10 +97,13 @@ impl Waiting {
         let (pid_in, pid_out) = pipe().map_err(ProbeError::io("make a pipe"))?;
         let mut prepared = prepare(command);
         let image = Image::of(command).map_err(ProbeError::io("take the command"))?;
-        let (gate, told) = (gate_in.as_raw_fd(), pid_out.as_raw_fd());
-        // SAFETY: between fork and exec only getpid, write, read and execve are called, which are async-signal-safe.
+        let (gate, told, opener) = (gate_in.as_raw_fd(), pid_out.as_raw_fd(), gate_out.as_raw_fd());
+        // SAFETY: between fork and exec only close, getpid, write, read and execve are called, which are async-signal-safe;
+        // the descriptor that is closed is the child's own copy.
         unsafe {
             prepared.pre_exec(move || {
+                // With its own copy open it would wait for ever for a recorder that is gone.
+                libc::close(opener);
                 let pid = libc::getpid().to_ne_bytes();
                 let mut go = [0u8; 1];
                 if libc::write(told, pid.as_ptr().cast(), 4) != 4 || libc::read(gate, go.as_mut_ptr().cast(), 1) != 1 {
