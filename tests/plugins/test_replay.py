@@ -145,7 +145,7 @@ def test_a_recording_without_inputs_is_refused_clearly():
     complete_trace(context.trace_id)
     with pytest.raises(CapabilityError, match="without what a replay needs") as refused:
         forensic.start_replay(context.trace_id)
-    assert "replayable engine" in refused.value.hint
+    assert "--replayable" in refused.value.hint
     with pytest.raises(CapabilityError, match="cannot be replayed"):
         PluginReplay.open(TraceStore().get(context.trace_id))
 
