@@ -125,7 +125,8 @@ def test_an_interrupt_goes_to_the_command_which_decides() -> None:
 
 def test_an_interrupt_that_kills_the_command_leaves_a_whole_recording() -> None:
     child = started("--", "sh", "-c", "echo ready; sleep 60")
-    time.sleep(0.5)  # a shell's child that has not yet executed anything loses an interrupt to the shell's own handler
+    # A shell's child that has not yet executed anything loses an interrupt to the shell's own handler.
+    time.sleep(0.5)
     os.killpg(child.pid, signal.SIGINT)
     child.communicate(timeout=60)
     assert child.returncode == 130
