@@ -88,10 +88,8 @@ impl ChainState {
             waiting = 1;
             out.push(b'\n');
         }
-        if waiting == 1 {
-            complete(&mut tails[1..]);
-            leaves.push(tails[1].digest());
-        }
+        complete(&mut tails[1..=waiting]);
+        leaves.extend((waiting == 1).then(|| tails[1].digest()));
         self.tree.push_all(&subtrees(first, &leaves));
     }
 }
