@@ -207,6 +207,22 @@ def test_a_log_that_was_changed_is_set_aside_and_said(start: Callable[..., Run])
     verify_log(again.log)
 
 
+def test_a_lost_checkpoint_key_costs_no_start_and_is_said(start: Callable[..., Run]) -> None:
+    agent = start()
+    agent.end(signal.SIGKILL)
+    before = agent.log.read_bytes()
+    (agent.place / "state/checkpoint.seed").unlink()
+    again = start()
+    again.end()
+    told = next(one for one in again.records() if one.event_type == "agent.storage")
+    assert told.get("state") == "key_lost"
+    assert any(one.event_type == "agent.unclean_shutdown" for one in again.records())
+    (kept,) = (agent.place / "logs/refused").glob("*/guest-events.log")
+    assert kept.read_bytes() == before, "untouched"
+    verify_log(kept)
+    verify_log(again.log)
+
+
 def fill(path: Path) -> None:
     """Write until there is no space."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT)

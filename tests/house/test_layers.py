@@ -64,3 +64,15 @@ def test_the_reader_of_imports_sees_relative_and_nested_ones(tmp_path: Path) -> 
     file = tmp_path / "probe.py"
     file.write_text(source)
     assert {"socket", "observer._native", "observer._native.verify"} <= imports(file)
+
+
+# Within `report`: what a part may import of the others. Lines are read, reports found in them, then both are weighed.
+REPORT_PARTS = {"sources": set(), "kernel": {"sources"}, "diagnosis": {"sources", "kernel"}}
+
+
+@pytest.mark.parametrize("part", REPORT_PARTS)
+def test_the_parts_of_the_report_build_on_each_other(part: str) -> None:
+    allowed = REPORT_PARTS[part] | {part}
+    for path in (tree.SRC / "observer/report" / part).rglob("*.py"):
+        used = {name.split(".")[2] for name in imports(path) if name.startswith("observer.report.")}
+        assert used <= allowed, f"{tree.named(path)} imports {sorted(used - allowed)} of report"

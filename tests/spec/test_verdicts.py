@@ -179,9 +179,9 @@ def long_log(count: int) -> Iterator[LogLine]:
 
 
 def test_fifty_thousand_lines_in_seconds_and_in_bounded_memory() -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     answer = explain_lines(long_log(50_000))
-    assert time.perf_counter() - begun < 20
+    assert time.process_time() - begun < 20
     assert answer.verdict == "STORAGE/IO_ERROR"
     assert answer.primary is not None
     assert max(step.count for step in answer.primary.chain) == 1000, "all are counted, some are kept"

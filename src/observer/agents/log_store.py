@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opens the agent's sealed log with its keys; sets a log aside that does not verify, since such a log is evidence."""
+"""Opens the agent's sealed log with its keys; sets a log aside that cannot go on, untouched, since such a log is evidence."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from observer import clock
 from observer.agents.reserve import Reserve
 from observer.agents.settings import Section
-from observer.errors import FormatError, IntegrityError, StorageFull
+from observer.errors import FormatError, IntegrityError, KeyUnusable, StorageFull
 from observer.evidence.keys import load_hmac_key
 from observer.evidence.writing import LogOptions, SealedLog
 from observer.model.event import EventSeverity
@@ -39,7 +40,7 @@ class LogStore:
             rotate_bytes=settings.count("rotate"),
         )
         self._opened: SealedLog | None = None
-        self._refused: tuple[str, str] | None = None
+        self._refused: dict[str, str] | None = None
         self.upkeep_due = False
 
     def open_with(self, reserve: Reserve) -> SealedLog:
@@ -69,9 +70,7 @@ class LogStore:
     def tell_refused(self, emit: Callable[..., None]) -> None:
         """Say that a log was set aside, when one was."""
         if self._refused is not None:
-            place, reason = self._refused
-            facts = {"state": "refused", "reserve": "0", "detail": f"set aside as {place}: {reason}"}
-            emit("agent.storage", EventSeverity.ERROR, "Storage of the log changed", **facts)
+            emit("agent.storage", EventSeverity.ERROR, "Storage of the log changed", **self._refused)
 
     def ask_upkeep(self) -> None:
         """Have rotated files compressed and pruned at the sealer's next quiet moment."""
@@ -95,16 +94,27 @@ class LogStore:
         try:
             return SealedLog.open(self._path, self._options)
         except (IntegrityError, FormatError) as error:
-            self._set_aside(str(error))
-            return SealedLog.create(self._path, self._options)
+            self._set_aside("refused", str(error))
+        except KeyUnusable as error:
+            # Without the key of its lines a log is not followed by an unsigned one. The key of its checkpoints is made anew.
+            if self._lacks_line_key():
+                raise
+            self._set_aside("key_lost", str(error))
+        return SealedLog.create(self._path, self._options)
 
-    def _set_aside(self, reason: str) -> None:
+    def _lacks_line_key(self) -> bool:
+        """Tell whether the log's lines are signed and no key was given, or the other way round."""
+        with self._path.open("rb") as stream:
+            begin = json.loads(stream.readline(1 << 16))["event"]
+        return (begin.get("hmac") is None) != (self._options.key is None)
+
+    def _set_aside(self, state: str, reason: str) -> None:
         stamp = clock.to_datetime(clock.wall_ns()).strftime("%Y%m%dT%H%M%S.%fZ")
         place = self._path.parent / "refused" / stamp
         place.mkdir(mode=0o700, parents=True)
         for file in sorted(self._path.parent.glob(self._path.name + "*")):
             file.rename(place / file.name)
-        self._refused = (str(place), reason)
+        self._refused = {"state": state, "reserve": "0", "detail": f"set aside as {place}: {reason}"}
 
 
 def _seed(path: Path) -> bytes:

@@ -107,6 +107,44 @@ NOTATIONS: dict[str, Callable[[int, str], str]] = {
     "cited in a mail": lambda at, text: f"> [ 8811.{at:06}] {text}",
     "indented": lambda at, text: f"    [ 8811.{at:06}] {text}",
     "line ends of Windows": lambda at, text: f"[ 8811.{at:06}] {text}\r",
+    "carriage return first": lambda at, text: f"\r[ 8811.{at:06}] {text}\r",
+    "terminal capture": lambda at, text: f"\x1b[?25l\x1b[01;01H\x1b[1;33m[ 8811.{at:06}] {text}\x1b[0m\x1b[K",
+    "console server": lambda at, text: f"2026-03-01 03:11:11.100 console: [ 8811.{at:06}] {text}",
+    "console server, syslog's time": lambda at, text: f"Mar  1 03:11:11 ttyS0: [ 8811.{at:06}] {text}",
+    "time put before": lambda at, text: f"[2026-03-01 03:11:11.100] [ 8811.{at:06}] {text}",
+    "logcat": lambda at, text: f"03-01 03:11:11.100     0     0 E kernel  : [ 8811.{at:06}] {text}",
+    "logcat with user": lambda at, text: f"03-01 03:11:11.100  root     0     0 E kernel  : {text}",
+    "logcat brief": lambda at, text: f"E/kernel  (    0): [ 8811.{at:06}] {text}",
+    "container engine's file": lambda at, text: json.dumps(
+        {"log": f"[ 8811.{at:06}] {text}\r\n", "stream": "stdout", "time": f"2026-03-01T03:11:11.{at:06}000Z"}
+    ),
+    "container runtime's file": lambda at, text: (
+        f"2026-03-01T03:11:11.{at:06}000Z stdout F [ 8811.{at:06}] {text}"
+    ),
+    "cloud's serial port": lambda at, text: json.dumps(
+        {"textPayload": f"[ 8811.{at:06}] {text}", "timestamp": f"2026-03-01T03:11:11.{at:06}Z"}
+    ),
+    "journal passed on": lambda at, text: json.dumps(
+        {
+            "ts": 1772334671.1,
+            "fields": {"_TRANSPORT": "kernel", "SYSLOG_IDENTIFIER": "kernel", "MESSAGE": text},
+        }
+    ),
+    "compose": lambda at, text: f"vm_1  | [ 8811.{at:06}] {text}",
+    "busybox": lambda at, text: f"Mar  1 03:11:11 host user.err kernel: {text}",
+    "openwrt": lambda at, text: f"Sun Mar  1 03:11:11 2026 kern.err kernel: [ 8811.{at:06}] {text}",
+    "syslog without host": lambda at, text: f"Mar  1 03:11:11 kernel: [ 8811.{at:06}] {text}",
+    "dmesg -d": lambda at, text: f"[ 8811.{at:06} <    0.000001>] {text}",
+    "dmesg -H": lambda at, text: f"[Mar 1 03:11] {text}" if at == 100_000 else f"[  +0.{at:06}] {text}",
+    "phone": lambda at, text: f"<3>[ 8811.{at:06}]  [3:    kworker/3:1:  881] {text}",
+    "phone, other": lambda at, text: f"[ 8811.{at:06}]  (3)[881:kworker/3:1]{text}",
+    "grep": lambda at, text: f"/var/log/kern.log:7:Mar  1 03:11:11 host kernel: [ 8811.{at:06}] {text}",
+    "verbose": lambda at, text: (
+        f"Sun 2026-03-01 03:11:11.{at:06} UTC [s=06;i={at:x};b={'a' * 32};m=20d{at:x};t=64bf7e{at:x};x=9]\n"
+        f"    _TRANSPORT=kernel\n    SYSLOG_IDENTIFIER=kernel\n    MESSAGE={text}"
+    ),
+    "json-pretty": lambda at, text: json.dumps(json.loads(_json(at, text)), indent=1),
+    "json-sse": lambda at, text: f"data: {_json(at, text)}\n",
     "json": _json,
 }
 
@@ -116,3 +154,24 @@ NOTATIONS: dict[str, Callable[[int, str], str]] = {
 def test_every_notation_gives_the_same_verdict(notation: str, verdict: str, tmp_path: Path) -> None:
     lines = [NOTATIONS[notation](100_000 + at, text) for at, text in enumerate(FAULTS[verdict])]
     assert diagnose("\n".join(lines) + "\n", SourceKind.PLAIN, tmp_path).verdict == verdict
+
+
+def test_what_powershell_writes_is_read(tmp_path: Path) -> None:
+    lines = [NOTATIONS["dmesg"](100_000 + at, text) for at, text in enumerate(FAULTS["GUEST_OOM"])]
+    (tmp_path / "log").write_bytes("\r\n".join(lines).encode("utf-16"))
+    assert explain([SourceSpec(SourceKind.PLAIN, tmp_path / "log")]).verdict == "GUEST_OOM"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Mar  1 03:11:11 host console[812]: [ 8811.100000] {}",
+        "Mar  1 03:11:11 host console: [ 8811.100000] {}",
+        "03-01 03:11:11.100  1000  1000 E kernel  : [ 8811.100000] {}",
+        '{{"log":"{}\\n","stream":"stdout","time":"2026-03-01T03:11:11Z"}}',
+        "2026-03-01T03:11:11.000000000Z stdout F {}",
+    ],
+)
+def test_a_wrapper_lends_no_authority(line: str, tmp_path: Path) -> None:
+    texts = [line.format(text) for text in FAULTS["GUEST_OOM"]]
+    assert diagnose("\n".join(texts) + "\n", SourceKind.PLAIN, tmp_path).verdict == "INSUFFICIENT_EVIDENCE"

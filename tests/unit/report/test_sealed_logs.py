@@ -14,7 +14,7 @@ from observer.report.diagnosis import Diagnosis
 from observer.report.sources import SourceKind
 from observer.report.sources import sealed as sealed_source
 from observer.report.why import SourceSpec, explain
-from tests.unit.report.event_logs import event, original, sealed
+from tests.unit.report.event_logs import BASE_NS, SECOND, event, original, sealed, stamp
 
 INVOKED = "java invoked oom-killer: gfp_mask=0x1100cca(GFP_HIGHUSER_MOVABLE), order=0, oom_score_adj=0"
 KILLED = "Out of memory: Killed process 2201 (java) total-vm:9000kB, anon-rss:3900kB, file-rss:0kB, shmem-rss:0kB, UID:1000"
@@ -272,3 +272,26 @@ def test_what_the_hosts_agent_saw_belongs_to_the_boot_that_died(tmp_path: Path) 
     answer = explain([SourceSpec(SourceKind.LOG, guest), SourceSpec(SourceKind.LOG, host)])
     assert answer.verdict == "HOST_SERVICE_STOPPED", [(one.verdict, one.boot) for one in answer.incidents]
     assert len(answer.incidents) == 1
+
+
+def test_what_was_taken_in_late_is_no_step_of_the_clock(tmp_path: Path) -> None:
+    """A journal entry of long ago is read when the agent starts: its time and the agent's were not read together."""
+    lines = []
+    for at in range(8):
+        one = json.loads(
+            event(100 + at, f"entry {at}", source="systemd.journal", kind="journal.entry", identifier="app")
+        )
+        wall = BASE_NS + at * 40 * SECOND
+        one["timestamp"] = stamp(wall)
+        one["observed"] = {"wall_ns": wall, "monotonic_ns": at * 40 * SECOND, "basis": "journal"}
+        lines.append(json.dumps(one, separators=(",", ":")).encode())
+    assert (
+        explain([SourceSpec(SourceKind.LOG, sealed(tmp_path / "quiet.log", lines))]).verdict
+        == "INSUFFICIENT_EVIDENCE"
+    )
+    lines.append(
+        event(120, "Wall clock was set", source="clock.watch", kind="clock.step", step=3_600 * SECOND)
+    )
+    assert (
+        explain([SourceSpec(SourceKind.LOG, sealed(tmp_path / "stepped.log", lines))]).verdict == "CLOCK_STEP"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from observer.report.sources import LogLine, Origin
+from observer.report.sources import LogLine
 
 __all__ = ["ClockWatch"]
 
@@ -23,9 +23,10 @@ class ClockWatch:
     def see(self, line: LogLine) -> Iterator[tuple[str, dict[str, str]]]:
         """Yield the name of a clock signal and its values where the difference jumps.
 
-        Only journal records count, for journald reads both clocks at one moment; in syslog files the two are read apart.
+        Only records whose writer reads both clocks at one moment count, as journald does; in syslog files the two are read apart,
+        and an agent may take in long after it happened what a feed had kept.
         """
-        if line.wall_us is None or line.mono_us is None or not line.boot or line.origin is Origin.HOST:
+        if line.wall_us is None or line.mono_us is None or not line.boot or not line.paired:
             return
         offset = line.wall_us - line.mono_us
         if self._offset is not None and abs(offset - self._offset) > _STEP_US:

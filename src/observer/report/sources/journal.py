@@ -19,7 +19,7 @@ from observer.errors import CapabilityError, FormatError
 from observer.report.sources.line import LogLine, Origin
 from observer.report.sources.raw import MAX_LINE_BYTES, open_bytes
 
-__all__ = ["looks_like_journal", "read_journal"]
+__all__ = ["entry_line", "looks_like_journal", "read_journal"]
 
 _MAX_FIELD_BYTES = 1 << 20
 """A field longer than this is skipped; coredumps are stored in such fields."""
@@ -57,10 +57,17 @@ _KEPT = frozenset(
 _OWN_UNITS = ("systemd-journald.service", "systemd-logind.service", "systemd-oomd.service", "init.scope")
 
 
+_VERBOSE = re.compile(
+    rb"\w{3} \d{4}-\d\d-\d\d [\d:.]+ \S{1,8} \[s=[0-9a-f]+;i=[0-9a-f]+;b=(?P<b>[0-9a-f]+);m=(?P<m>[0-9a-f]+);t=(?P<t>[0-9a-f]+)"
+)
+"""First line of an entry of `journalctl -o verbose`: its cursor holds boot id and both clocks."""
+
+
 def looks_like_journal(head: bytes) -> bool:
     """Tell from its first bytes whether a source is a journal in export, JSON or binary form."""
     return head.startswith((b"__CURSOR=", b"__REALTIME_TIMESTAMP=", b"LPKSHHRH")) or (
-        head.startswith(b"{") and b'"__REALTIME_TIMESTAMP"' in head
+        (head.startswith((b"{", b"[\n", b"data: {")) and b'"__REALTIME_TIMESTAMP"' in head)
+        or _VERBOSE.match(head) is not None
     )
 
 
@@ -118,14 +125,54 @@ def _last_boots(base: list[str]) -> list[str]:
 
 def _json_or_export(stream: IO[bytes]) -> Iterator[tuple[bytes, Mapping[str, str]]]:
     first = stream.readline(_MAX_FIELD_BYTES)
-    if not first.startswith(b"{"):
+    if _VERBOSE.match(first):
+        yield from _verbose(stream, first)
+    elif not first.startswith((b"{", b"[", b"data: {")):
         yield from _entries(stream, first)
-        return
-    while first:
-        fields = _json_entry(first)
-        if fields:
-            yield first.rstrip(b"\n"), fields
-        first = stream.readline(_MAX_FIELD_BYTES)
+    else:
+        for text in _objects(stream, first):
+            if fields := _json_entry(text):
+                yield text, fields
+
+
+def _objects(stream: IO[bytes], line: bytes) -> Iterator[bytes]:
+    """The JSON objects of a stream: one a line, behind `data: ` as the gateway sends them, or one over many lines."""
+    held: list[bytes] = []
+    while line:
+        text = line.strip()
+        if held or text == b"{":
+            held.append(line)
+            if text in (b"}", b"},"):
+                yield b"".join(held).strip().rstrip(b",")
+                held = []
+        elif text not in (b"[", b"]"):
+            yield text.removeprefix(b"data: ").rstrip(b",")
+        line = stream.readline(_MAX_FIELD_BYTES)
+
+
+def _verbose(stream: IO[bytes], line: bytes) -> Iterator[tuple[bytes, Mapping[str, str]]]:
+    """Entries of `journalctl -o verbose`; of a value of several lines the further ones are indented more."""
+    raw: list[bytes] = []
+    fields: dict[str, str] = {}
+    name = ""
+    while line:
+        if found := _VERBOSE.match(line):
+            if fields:
+                yield b"".join(raw).rstrip(b"\n"), fields
+            raw, name = [], ""
+            fields = {"_BOOT_ID": found["b"].decode()}
+            fields["__MONOTONIC_TIMESTAMP"] = str(int(found["m"], 16))
+            fields["__REALTIME_TIMESTAMP"] = str(int(found["t"], 16))
+        elif (field := line.strip().partition(b"="))[1] and re.fullmatch(rb"[A-Z_][A-Z0-9_]*", field[0]):
+            name = field[0].decode() if field[0].decode() in _KEPT else ""
+            if name:
+                fields[name] = field[2].decode("utf-8", "replace")
+        elif name:
+            fields[name] += "\n" + line.strip().decode("utf-8", "replace")
+        raw.append(line)
+        line = stream.readline(_MAX_FIELD_BYTES)
+    if fields:
+        yield b"".join(raw).rstrip(b"\n"), fields
 
 
 def _json_entry(line: bytes) -> dict[str, str]:
@@ -187,14 +234,15 @@ def _skip(stream: IO[bytes], size: int) -> None:
 def _numbered(entries: Iterator[tuple[bytes, Mapping[str, str]]], source: str) -> Iterator[LogLine]:
     number = 0
     for number, (raw, fields) in enumerate(entries, 1):
-        yield _line(number, raw, fields, source)
+        yield entry_line(number, raw, fields, source)
     if number == 0:
         raise FormatError(
             f"{source} holds no journal entry", hint="export it with: journalctl -o export", where={}
         )
 
 
-def _line(number: int, raw: bytes, fields: Mapping[str, str], source: str) -> LogLine:
+def entry_line(number: int, raw: bytes, fields: Mapping[str, str], source: str) -> LogLine:
+    """One entry as a line, by its fields."""
     priority = fields.get("PRIORITY", "")
     return LogLine(
         number=number,
@@ -208,6 +256,7 @@ def _line(number: int, raw: bytes, fields: Mapping[str, str], source: str) -> Lo
         boot=fields.get("_BOOT_ID", ""),
         priority=int(priority) if priority.isdigit() and int(priority) < 8 else None,
         fields=fields,
+        paired=True,
     )
 
 

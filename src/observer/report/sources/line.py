@@ -47,6 +47,7 @@ class LogLine:
         context: Kernel printing context such as `T123` or `C0`, else empty.
         priority: Syslog severity 0 (emerg) to 7 (debug), or None.
         fields: Further named values (journal fields, event data).
+        paired: Both clocks were read at one moment, so that a step of one shows against the other.
     """
 
     number: int
@@ -61,6 +62,7 @@ class LogLine:
     context: str = ""
     priority: int | None = None
     fields: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    paired: bool = False
 
     @property
     def sha256(self) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import lzma
 import sys
@@ -63,6 +64,12 @@ def read_lines(path: Path | str) -> Iterator[bytes]:
     """
     with open_bytes(path) as stream:
         try:
+            first = stream.readline(MAX_LINE_BYTES)
+            if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                yield from _utf16(first, stream)
+                return
+            if first:
+                yield first.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n")
             while line := stream.readline(MAX_LINE_BYTES):
                 yield line.rstrip(b"\r\n")
         except (EOFError, OSError, lzma.LZMAError) as error:
@@ -71,3 +78,15 @@ def read_lines(path: Path | str) -> Iterator[bytes]:
                 hint="decompress it by hand and give what can be saved",
                 where={"path": str(path)},
             ) from error
+
+
+def _utf16(first: bytes, stream: IO[bytes]) -> Iterator[bytes]:
+    """The lines, in UTF-8, of a text in UTF-16, which is what PowerShell writes behind `>`."""
+    decoder = codecs.getincrementaldecoder("utf-16")("replace")
+    rest, piece = "", first
+    while piece:
+        *lines, rest = (rest + decoder.decode(piece)).split("\n")
+        yield from (line.rstrip("\r").encode() for line in lines)
+        piece = stream.read(MAX_LINE_BYTES)
+    if rest:
+        yield rest.encode()

@@ -79,6 +79,7 @@ class _EventReader:
         self._kernel: deque[tuple[str, str]] = deque(maxlen=_SEEN)
         self._known: set[tuple[str, str]] = set()
         self._text = TextDecoder(source)
+        self._boot = ""  # of the agent's run that is being read: the collector's clocks count in it
         self.events = 0
         self.unread = 0
 
@@ -117,6 +118,9 @@ class _EventReader:
         number = seq if isinstance(seq, int) else self._number
         attributes = _attributes(event)
         sealed = _event_bytes(raw)
+        boot = attributes.get("boot_id", "").replace("-", "")
+        if event.get("type") == "agent.start" or not self._boot:
+            self._boot = boot
         base = LogLine(
             number=number,
             raw=sealed,
@@ -124,10 +128,10 @@ class _EventReader:
             origin=Origin.AGENT,
             source=self._source,
             ident=str(event.get("type") or event.get("category") or ""),
-            mono_us=_boottime_us(event),
+            mono_us=_boottime_us(event, own_boot=boot == self._boot),
             wall_us=_wall_us(event),
             # A host outlives its guests: its boots are none of theirs, and what it saw belongs to the guest's boot that died.
-            boot="" if "machine_guid" in attributes else attributes.get("boot_id", "").replace("-", ""),
+            boot="" if "machine_guid" in attributes else boot,
             fields=attributes,
         )
         yield from self._speaker(base, event, attributes)
@@ -137,7 +141,7 @@ class _EventReader:
     ) -> Iterator[LogLine]:
         kind, source = str(event.get("type", "")), str(event.get("source", ""))
         if kind == "kernel.message" or (not kind and source == "kernel.kmsg"):
-            yield from self._from_kernel(base, event, attributes, raw_form=not kind)
+            yield from self._from_kernel(base, attributes, raw_form=not kind)
         elif kind == "kernel.pstore":
             yield from self._from_pstore(base, attributes)
         elif kind == "journal.entry" or (not kind and source == "systemd.journal"):
@@ -150,22 +154,19 @@ class _EventReader:
             yield replace(base, text=f"{base.text} {_facts(attributes)}".rstrip())
 
     def _from_kernel(
-        self, base: LogLine, event: Mapping[str, Any], attributes: Mapping[str, str], *, raw_form: bool
+        self, base: LogLine, attributes: Mapping[str, str], *, raw_form: bool
     ) -> Iterator[LogLine]:
         if raw_form:  # the original agent kept the whole record, header and all
             for one in self._text.decode(base.number, base.text.encode()):
                 yield replace(one, raw=base.raw, wall_us=base.wall_us, boot=base.boot, number=base.number)
             return
         own = attributes.get("facility", "kern") == "kern"
-        seen = event.get("observed") or {}
-        mono = seen.get("monotonic_ns") if isinstance(seen, dict) else None
         if own:
             self._remember((base.boot, base.text))
         yield replace(
             base,
             origin=Origin.KERNEL if own else Origin.USER,
             ident="kernel" if own else "",
-            mono_us=mono // 1000 if isinstance(mono, int) else base.mono_us,
             context=attributes.get("caller", ""),
             priority=_level(attributes.get("level", "")),
             fields={},
@@ -266,10 +267,24 @@ def _attributes(event: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _boottime_us(event: Mapping[str, Any]) -> int | None:
-    clocks = event.get("collector")
-    reading = clocks.get("boottime_ns") if isinstance(clocks, dict) else None
-    return reading // 1000 if isinstance(reading, int) and reading > 0 else None
+def _boottime_us(event: Mapping[str, Any], *, own_boot: bool) -> int | None:
+    """When it happened on the boot clock, by the feed's own reading where it has one.
+
+    The feed's clock stands still while the machine sleeps; what it has slept is the distance of the collector's two.
+    Of an earlier boot the collector's clocks know nothing.
+    """
+    clocks, seen = event.get("collector"), event.get("observed")
+    clocks = clocks if isinstance(clocks, dict) else {}
+    boottime, monotonic = (clocks.get(key) for key in ("boottime_ns", "monotonic_ns"))
+    reading = seen.get("monotonic_ns") if isinstance(seen, dict) else None
+    if isinstance(reading, int):
+        slept = (
+            boottime - monotonic
+            if own_boot and isinstance(boottime, int) and isinstance(monotonic, int)
+            else 0
+        )
+        return (reading + max(0, slept)) // 1000
+    return boottime // 1000 if own_boot and isinstance(boottime, int) and boottime > 0 else None
 
 
 def _wall_us(event: Mapping[str, Any]) -> int | None:

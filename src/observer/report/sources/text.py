@@ -10,14 +10,28 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from observer.report.sources.journal import entry_line
 from observer.report.sources.line import LogLine, Origin
 from observer.report.sources.stamps import mono_us, parse_rfc3164, parse_rfc3339
+from observer.report.sources.wrapped import Wrapped, unwrap
 
 __all__ = ["TextDecoder", "read_text"]
 
 _KMSG = re.compile(r"(\d{1,10}),(\d{1,20}),(\d{1,20}),([^;]{0,200});(.*)", re.S)
 _KMSG_ESCAPE = re.compile(r"\\x([0-9a-f]{2})")
-_STAMP = re.compile(r"\[ {0,6}(\d{1,10})\.(\d{6})\](?: ?\[ {0,6}([TC]\d{1,10})\])? ?")
+_CALLERS = (
+    r" ?\[ {0,6}([TC]\d{1,10})\]",  # mainline, CONFIG_PRINTK_CALLER
+    r" {0,2}\[ ?\d{1,3}: {0,16}[^\]\[]{1,32}: {0,6}\d{1,8}\]",  # the kernels of phones: [3:  kworker/3:1:  881]
+    r" {0,2}\(\d{1,3}\)\[\d{1,8}:[^\]\[]{1,32}\]",  # (3)[881:kworker/3:1]
+    r" c\d{1,3} {1,8}\d{1,8}(?= )",  # c3   881
+)
+_STAMP = re.compile(
+    r"\[ {0,6}(\d{1,10})\.(\d{6})(?:\d{3})?(?:@\d{1,3}| <[ \d.]{1,16}>)?\](?:" + "|".join(_CALLERS) + ")? ?"
+)
+"""Time since the start, as `printk` and `dmesg` set it, and who prints."""
+_RELATIVE = re.compile(r"\[ {0,6}\+(\d{1,6})\.(\d{6})\] ?")
+_MINUTE = re.compile(r"\[([A-Z][a-z]{2}) {0,2}(\d{1,2}) (\d\d:\d\d)\] ?")
+"""`dmesg -H`: the minute where a new one begins, else the distance to the line before."""
 _DECODED = re.compile(
     r"(kern|user|mail|daemon|auth|syslog|lpr|news|local\d|cron|authpriv|ftp|uucp) *:(\w+) *: (?=\[)"
 )
@@ -27,6 +41,9 @@ _ISO_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.,]\d{6}[+-]\d\d:?\d\d
 _DMESG_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}[+-]\d\d:\d\d ")
 """`dmesg --time-format iso` sets off the fraction with a comma; syslog and journald with a point."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]{0,16}m")
+_MOVES = r"(?:\x1b\[[0-9;?]{0,16}[A-Za-z]|\x1b[()][0-9A-B]|\r)"
+_EDGES = re.compile(rf"\A{_MOVES}+|{_MOVES}+\Z")
+"""Movements of the cursor that a captured terminal put around a line; inside a line they are what somebody wrote."""
 _RFC5424 = re.compile(
     r"1 (\S{10,40}) (\S{1,255}) (\S{1,48}) (\S{1,128}) (\S{1,32}) (?:-|\[.*?\]) ?(.*)", re.S
 )
@@ -35,7 +52,7 @@ _RFC3164 = re.compile(
     r"(?:(?:\d{4} )?(?P<month>[^\W\d_]{3,10}\.?) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)(?:\.\d{1,6})?|"
     r"(?:[A-Z][a-z]{2} )?(?P<iso>\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)(?: [A-Z]{3,4})?|"
     r"(?P<unix>\d{9,10}\.\d{6}))"
-    r"(?: (?P<host>[^\s:]{1,255}))? " + _TAG,
+    r"(?: (?P<host>[^\s:]{1,255}))?(?: (?:kern|user|daemon|syslog)\.[a-z]{2,7})? " + _TAG,
     re.S,
 )
 _BARE_TAG = re.compile(
@@ -86,18 +103,21 @@ class TextDecoder:
         self._monotonic_host = ""
         self._after_kernel = False
         self._last_mono: int | None = None
+        self._wall: int | None = None
 
     def decode(self, number: int, raw: bytes) -> Iterator[LogLine]:
         """Yield the record or records that one physical line holds; never raises on any bytes."""
         text = raw.decode("utf-8", "replace")
-        if "\x1b[" in text:
-            text = _COLOUR.sub("", text)
+        if "\x1b" in text or "\r" in text or "\xa0" in text:
+            text = _EDGES.sub("", _COLOUR.sub("", text)).replace("\xa0", " ")
         found = _KMSG.fullmatch(text)
         if found:
             self._stamped = True
             yield self._kmsg(number, raw, found)
         elif _DMESG_ISO.match(text):
             yield from self._console(number, raw, text)
+        elif (inside := unwrap(text)) is not None:
+            yield from self._unwrapped(number, raw, inside)
         elif (found := _RFC3164.fullmatch(text)) or (
             text.startswith("<") and (found := _strip_priority(text, _RFC3164))
         ):
@@ -112,6 +132,18 @@ class TextDecoder:
             yield from self._console(number, raw, found[1])
         else:
             yield from self._console(number, raw, text)
+
+    def _unwrapped(self, number: int, raw: bytes, inside: Wrapped) -> Iterator[LogLine]:
+        if inside.fields:
+            yield replace(entry_line(number, raw, inside.fields, self._source), wall_us=inside.wall_us)
+        elif inside.tag:
+            pid = None if inside.pid == "0" else inside.pid
+            yield self._tagged(number, raw, inside.tag, pid, text=inside.text, wall=inside.wall_us)
+        else:
+            self._stamped = True  # of what has no stamp of its own, nobody says that the kernel wrote it
+            for text in inside.text.splitlines() or [""]:
+                for line in self._console(number, raw, text):
+                    yield line if line.wall_us is not None else replace(line, wall_us=inside.wall_us)
 
     def _kmsg(self, number: int, raw: bytes, found: re.Match[str]) -> LogLine:
         level = int(found[1])
@@ -225,7 +257,10 @@ class TextDecoder:
         self, number: int, raw: bytes, text: str, level: int | None, origin: Origin
     ) -> Iterator[LogLine]:
         human = _HUMAN.match(text) or _ISO_STAMP.match(text)
-        if human:
+        if (stamp := _RELATIVE.match(text) or _MINUTE.match(text)) and level is None:
+            self._stamped, self._wall = True, _from_minute(stamp, self._wall)
+            yield LogLine(number, raw, text[stamp.end() :], Origin.KERNEL, self._source, wall_us=self._wall)
+        elif human:
             wall = (
                 parse_rfc3164(human[1], human[2], human[3]) if human.re is _HUMAN else parse_rfc3339(human[1])
             )
@@ -268,6 +303,13 @@ def _leading_priority(text: str) -> tuple[int | None, str]:
     if found:
         return (0 if found[1] == "kern" else 8), text[found.end() :]
     return None, text
+
+
+def _from_minute(stamp: re.Match[str], last: int | None) -> int | None:
+    """The wall clock of a line of `dmesg -H`."""
+    if stamp.re is _MINUTE:
+        return parse_rfc3164(stamp[1], stamp[2], f"{stamp[3]}:00")
+    return None if last is None else last + mono_us(stamp[1], stamp[2])
 
 
 def _severity(level: int | None) -> int | None:
