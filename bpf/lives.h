@@ -46,6 +46,21 @@ static __always_inline struct obs_event *begin_event(struct slot *slot, struct o
 	return e;
 }
 
+/* Copies a string of the kernel behind the event; what does not fit is cut. */
+static __always_inline void add_text(struct work *work, struct obs_event *e, const char *text)
+{
+	u32 at = work->at;
+
+	asm volatile("" : "+r"(at));
+	struct block *block = bpf_map_lookup_elem(&blocks, &work->block);
+	if (!block || at > OBS_BLOCK - OBS_READ_MAX - 64)
+		return;
+	long n = bpf_probe_read_kernel_str(&block->bytes[at], OBS_READ_MAX, text);
+	u32 length = n > 1 && n <= OBS_READ_MAX ? n - 1 : 0;
+	e->length = length;
+	work->at += (length + 7) & ~7u;
+}
+
 static __always_inline void send_event(struct obs_lane *lane, struct work *work, struct obs_event *e)
 {
 	e->head.words = (work->at - work->start) >> 3;
@@ -213,15 +228,7 @@ int on_exec(u64 *ctx)
 	fill_place(e, slot); /* anew: the program may be setuid */
 	e->other_tid = former;
 	own_id(task, e);
-	u32 at = work->at;
-	asm volatile("" : "+r"(at));
-	struct block *block = bpf_map_lookup_elem(&blocks, &work->block);
-	if (block && at <= OBS_BLOCK - OBS_READ_MAX - 64) {
-		long n = bpf_probe_read_kernel_str(&block->bytes[at], OBS_READ_MAX, program->filename);
-		u32 length = n > 1 && n <= OBS_READ_MAX ? n - 1 : 0;
-		e->length = length;
-		work->at += (length + 7) & ~7u;
-	}
+	add_text(work, e, program->filename);
 	send_event(lane, work, e);
 	return 0;
 }
@@ -322,23 +329,6 @@ int on_uring(u64 *ctx)
 		return 0;
 	lane->uring++;
 	lose(LOST_URING);
-	return 0;
-}
-
-SEC("tp_btf/cgroup_mkdir")
-int on_cgroup(u64 *ctx)
-{
-	struct cgroup *made = (void *)ctx[0];
-	u64 id = BPF_CORE_READ(made, kn, id), above = 0;
-	u32 one = 1;
-
-	if (!(obs_mode & MODE_CGROUPS))
-		return 0;
-	above = BPF_CORE_READ(made, self.parent, cgroup, kn, id);
-	if (!bpf_map_lookup_elem(&cgroups, &above))
-		return 0;
-	if (bpf_map_update_elem(&cgroups, &id, &one, BPF_ANY))
-		untracked();
 	return 0;
 }
 

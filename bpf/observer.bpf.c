@@ -20,6 +20,7 @@
 #include "task.h"
 #include "memory.h"
 #include "lives.h"
+#include "cgroups.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 

@@ -7,7 +7,7 @@
 #ifndef OBSERVER_RECORD_H
 #define OBSERVER_RECORD_H
 
-#define OBS_ABI_VERSION 2
+#define OBS_ABI_VERSION 3
 
 #define OBS_CALLS_MAX 512       /* syscall numbers with a plan; larger ones are recorded without memory */
 #define OBS_STEPS_MAX 40        /* readings of memory in one plan */
@@ -29,6 +29,7 @@ enum obs_kind {
 	OBS_EXIT = 5,
 	OBS_SIGNAL = 6,
 	OBS_PLACE = 7,  /* a thread's cgroup or user: before its first message, and when they changed */
+	OBS_CGROUP = 8, /* a cgroup was made, by the thread in the head; text: its path in the unified hierarchy */
 };
 
 enum obs_flag {
@@ -71,7 +72,7 @@ struct obs_blob {
 
 struct obs_event {
 	struct obs_head head;
-	__u64 cgroup;      /* id of the cgroup v2 directory */
+	__u64 cgroup;      /* id of the cgroup v2 directory; CGROUP: of the new one */
 	__u32 uid;
 	__u32 gid;
 	__u32 euid;
@@ -81,7 +82,7 @@ struct obs_event {
 	__s32 code;        /* EXIT: wait status; SIGNAL: si_code; FORK: the word behind `arg` */
 	__u32 ns_pid;      /* FORK, EXEC, PLACE: id of the (child) process in its own pid namespace */
 	__u32 pid_ns;      /* inode number of that namespace */
-	__u32 length;      /* EXEC: bytes of text that follow */
+	__u32 length;      /* EXEC, CGROUP: bytes of text that follow */
 	__u64 arg;         /* FORK: first argument of the call that made the child */
 };
 

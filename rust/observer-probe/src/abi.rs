@@ -2,7 +2,7 @@
 //! What the probe in the kernel sends and takes, byte for byte. Source: docs/spec/bpf-abi.md, bpf/record.h.
 
 /// Version of the ABI; the object and this file change together.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Syscall numbers with a plan.
 pub const CALLS_MAX: usize = 512;
 /// Readings of memory in one plan.
@@ -38,6 +38,8 @@ pub mod kind {
     pub const SIGNAL: u8 = 6;
     /// A thread's cgroup or user, new or changed.
     pub const PLACE: u8 = 7;
+    /// A cgroup was made.
+    pub const CGROUP: u8 = 8;
 }
 
 /// Bits of [`Head::flags`] beyond those of `observer_model::flags`.
@@ -112,7 +114,7 @@ pub struct BlobHead {
 pub struct Event {
     /// Whose and when.
     pub head: Head,
-    /// Id of the cgroup v2 directory.
+    /// Id of the cgroup v2 directory; of CGROUP, the new one.
     pub cgroup: u64,
     /// Real user id; of FORK, the child's.
     pub uid: u32,
@@ -132,7 +134,7 @@ pub struct Event {
     pub ns_pid: u32,
     /// Inode number of that namespace.
     pub pid_ns: u32,
-    /// EXEC: bytes of text that follow.
+    /// EXEC, CGROUP: bytes of text that follow.
     pub length: u32,
     /// FORK: first argument of the call that made the child.
     pub arg: u64,
@@ -364,7 +366,7 @@ pub fn parse(b: &[u8]) -> Option<Message<'_>> {
             }
             Some(Message::Call(call, Blobs { bytes: rest }))
         }
-        kind::FORK..=kind::PLACE => {
+        kind::FORK..=kind::CGROUP => {
             let low = |at: usize| Some(u64_at(b, at)? as u32);
             let high = |at: usize| Some((u64_at(b, at)? >> 32) as u32);
             let event = Event {

@@ -132,6 +132,7 @@ impl Feed {
                 self.lives.ended(event, sink);
             }
             kind::PLACE => self.lives.placed(event, sink),
+            kind::CGROUP => self.lives.cgroups.made(event.cgroup, text),
             _ => {
                 self.lives.seen(event, sink);
                 sink.signal(signal(event));

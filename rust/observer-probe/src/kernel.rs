@@ -24,8 +24,9 @@ const MODE_PIDS: u32 = 2;
 const MODE_CGROUPS: u32 = 4;
 
 /// Program and tracepoint. The lives of processes come first, so that nobody is born unseen while the rest attaches.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("on_cgroup", "cgroup_mkdir"),
+    ("on_cgroup_end", "cgroup_rmdir"),
     ("on_fork", "sched_process_fork"),
     ("on_exec", "sched_process_exec"),
     ("on_end", "sched_process_exit"),

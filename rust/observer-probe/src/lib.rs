@@ -4,6 +4,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod abi;
+pub mod cgroups;
 pub mod command;
 pub mod config;
 pub mod error;

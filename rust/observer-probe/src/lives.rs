@@ -2,6 +2,7 @@
 //! Who lives: the process lines of a recording, made from the probe's events and, for what already ran, from /proc.
 
 use crate::abi::{flag, Event};
+use crate::cgroups::Cgroups;
 use crate::feed::Sink;
 use crate::plan::ARCH;
 use crate::stock;
@@ -43,8 +44,8 @@ pub struct Ending {
 #[derive(Debug, Default)]
 pub struct Lives {
     processes: HashMap<u32, Life>,
-    /// Paths of cgroups by id.
-    cgroups: HashMap<u64, String>,
+    /// What cgroups are called.
+    pub cgroups: Cgroups,
     /// Container id by cgroup path.
     containers: Vec<(String, Value)>,
     /// The command's first process, and how it ended.
@@ -85,17 +86,12 @@ impl Lives {
         self.processes.len()
     }
 
-    /// Remembers the path of a cgroup.
-    pub fn name_cgroup(&mut self, id: u64, path: String) {
-        self.cgroups.insert(id, path);
-    }
-
-    fn place(&self, out: &mut Map<String, Value>, cgroup: u64) {
+    fn place(&mut self, out: &mut Map<String, Value>, cgroup: u64) {
         out.insert("cgroup_id".into(), json!(cgroup));
         let path = match out.get("cgroup").and_then(Value::as_str) {
             Some(path) => path.to_owned(),
-            None => match self.cgroups.get(&cgroup) {
-                Some(path) => path.clone(),
+            None => match self.cgroups.name(cgroup) {
+                Some(path) => path,
                 None => return,
             },
         };
@@ -106,13 +102,18 @@ impl Lives {
         out.insert("cgroup".into(), json!(path));
     }
 
-    /// A line for a process that ran before it was watched, from /proc.
-    pub fn existing(&mut self, pid: u32, at_ns: u64, with_files: bool, sink: &mut impl Sink) {
+    /// A line for a process that ran before it was watched, from /proc; `cgroup` as the probe told it, or 0.
+    pub fn existing(&mut self, pid: u32, at_ns: u64, cgroup: u64, with_files: bool, sink: &mut impl Sink) {
         let mut out = line("start", pid, pid, at_ns);
         out.insert("how".into(), json!("existing"));
         out.extend(stock::describe(pid, with_files));
-        let path = out.get("cgroup").and_then(Value::as_str).map(str::to_owned);
-        let cgroup = path.and_then(|p| self.cgroups.iter().find(|(_, known)| **known == p).map(|(id, _)| *id)).unwrap_or(0);
+        let cgroup = match out.get("cgroup").and_then(Value::as_str) {
+            Some(path) if cgroup == 0 => self.cgroups.id(path),
+            _ => cgroup,
+        };
+        if cgroup != 0 {
+            out.extend(self.cgroups.name(cgroup).map(|name| ("cgroup".to_owned(), json!(name))));
+        }
         self.place(&mut out, cgroup);
         self.keep(pid, cgroup, &out);
         sink.line(at_ns, Value::Object(out), Severity::Info);
@@ -147,15 +148,13 @@ impl Lives {
             }
             Some(life) => life.cgroup = event.cgroup,
             None => {
-                self.existing(head.pid, head.at_ns, true, sink);
-                if let Some(life) = self.processes.get_mut(&head.pid) {
-                    life.cgroup = event.cgroup;
-                }
-                return;
+                return self.existing(head.pid, head.at_ns, event.cgroup, true, sink);
             }
         }
-        if let Some(path) = stock::cgroup_path(head.pid) {
-            self.cgroups.insert(event.cgroup, path);
+        if self.cgroups.name(event.cgroup).is_none() {
+            if let Some(path) = stock::cgroup_path(head.pid) {
+                self.cgroups.learn(event.cgroup, path);
+            }
         }
         let mut out = line("cgroup", head.pid, head.tid, head.at_ns);
         self.place(&mut out, event.cgroup);

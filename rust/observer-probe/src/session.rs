@@ -155,7 +155,18 @@ fn targets(config: &Config, kernel: &mut Kernel, lives: &mut Lives, root: Option
     for inode in &config.namespaces {
         kernel.add_namespace(*inode)?;
     }
-    let top = stock::cgroup_root();
+    enter_cgroups(config, kernel, lives)?;
+    for pid in &config.pids {
+        if !std::path::Path::new(&format!("/proc/{pid}")).exists() {
+            return Err(ProbeError::NotFound(format!("there is no process {pid}")));
+        }
+        kernel.add_pid(*pid)?;
+    }
+    Ok(())
+}
+
+/// Watches the cgroups and all below them; what is made from then on announces itself once the probe is attached.
+fn enter_cgroups(config: &Config, kernel: &mut Kernel, lives: &mut Lives) -> Result<(), ProbeError> {
     for dir in &config.cgroups {
         let below = stock::cgroups_below(dir);
         if below.is_empty() {
@@ -163,33 +174,17 @@ fn targets(config: &Config, kernel: &mut Kernel, lives: &mut Lives, root: Option
         }
         for (id, path) in below {
             kernel.add_cgroup(id)?;
-            lives.name_cgroup(id, cgroup_name(&top, &path));
-        }
-    }
-    for pid in &config.pids {
-        if !std::path::Path::new(&format!("/proc/{pid}")).exists() {
-            return Err(ProbeError::NotFound(format!("there is no process {pid}")));
-        }
-        kernel.add_pid(*pid)?;
-    }
-    if config.cgroups.is_empty() {
-        for (id, path) in stock::cgroups_below(&top) {
-            lives.name_cgroup(id, cgroup_name(&top, &path));
+            let name = lives.cgroups.name_of(&path);
+            lives.cgroups.learn(id, name);
         }
     }
     Ok(())
 }
 
-fn cgroup_name(top: &std::path::Path, path: &std::path::Path) -> String {
-    match path.strip_prefix(top) {
-        Ok(rest) => format!("/{}", rest.display()),
-        Err(_) => path.display().to_string(),
-    }
-}
-
 /// Watched processes that already run, found after the probe was attached: who is born meanwhile announces itself.
 fn take_stock(config: &Config, kernel: &mut Kernel, lives: &mut Lives, output: &mut Output) -> Result<(), ProbeError> {
     let now = monotonic_ns();
+    enter_cgroups(config, kernel, lives)?; // again: one may have been made before the probe was attached
     let mut found: Vec<u32> = config.pids.clone();
     let all = stock::pids();
     let inside = |pid: &&u32| stock::pid_namespace(**pid).is_some_and(|n| config.namespaces.iter().any(|m| u64::from(*m) == n));
@@ -219,8 +214,7 @@ fn take_stock(config: &Config, kernel: &mut Kernel, lives: &mut Lives, output: &
     if config.all {
         found.extend(all.iter().filter(|pid| **pid != std::process::id()));
     } else if !config.cgroups.is_empty() {
-        let top = stock::cgroup_root();
-        let tops: Vec<String> = config.cgroups.iter().map(|dir| cgroup_name(&top, dir)).collect();
+        let tops: Vec<String> = config.cgroups.iter().map(|dir| lives.cgroups.name_of(dir)).collect();
         let below =
             |path: &str| tops.iter().any(|t| path == t || path.strip_prefix(t.as_str()).is_some_and(|r| r.starts_with('/')));
         found.extend(all.iter().filter(|pid| stock::cgroup_path(**pid).is_some_and(|path| below(&path))));
@@ -229,7 +223,7 @@ fn take_stock(config: &Config, kernel: &mut Kernel, lives: &mut Lives, output: &
     found.dedup();
     let with_files = found.len() <= LIST_FILES_OF;
     for pid in found {
-        lives.existing(pid, now, with_files, output);
+        lives.existing(pid, now, 0, with_files, output);
     }
     Ok(())
 }

@@ -60,17 +60,6 @@ pub fn cgroup_path(pid: u32) -> Option<String> {
     all.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }
 
-/// Where the unified hierarchy is mounted: at the top, or beside version 1.
-pub fn cgroup_root() -> PathBuf {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let mut found = mounts.lines().filter_map(|line| {
-        let mut words = line.split(' ');
-        let (_, place, kind) = (words.next()?, words.next()?, words.next()?);
-        (kind == "cgroup2").then(|| PathBuf::from(place))
-    });
-    found.next_back().unwrap_or_else(|| PathBuf::from("/sys/fs/cgroup"))
-}
-
 /// Ids of a cgroup's directory and of all below it: what the probe compares with. Bounded, so that a loop cannot hold us.
 pub fn cgroups_below(top: &Path) -> Vec<(u64, PathBuf)> {
     let (mut out, mut waiting) = (Vec::new(), vec![top.to_owned()]);
