@@ -6,7 +6,7 @@
     python -m tests.replay.corpus --observer PATH   with another build of ours
 
 The first lines of a program say what it shows, and how it is run: `// run: ARGUMENTS`, `// input: TEXT` (escapes as in C),
-`// expect: exit N` or `// expect: signal N`; without that it ends with 0.
+`// expect: exit N` or `// expect: signal N`; without that it ends with 0. `// flags:` are for the compiler, after the usual ones.
 """
 
 from __future__ import annotations
@@ -31,19 +31,7 @@ OBSERVER: Final = str(Path(sys.executable).with_name("observer"))
 LINK: Final = ("-pthread", "-lrt", "-lutil", "-ldl", "-lm")
 DEADLINE_S: Final = 60
 # What does not record or replay yet, and why; tried by the long run, where a change shows, and skipped in `make test`.
-NOT_YET: Final = {
-    "sig_alarm_idle": "a signal that comes in a loop without calls waits for a call",
-    "sig_alarm_spin": "a signal that comes in a loop without calls waits for a call",
-    "thr_spin_flag": "a thread that spins without calls keeps the others from running",
-    "thr_spin_pause": "a thread that spins without calls keeps the others from running",
-    "ipc_posix_mq": "what POSIX message queues write is not kept whole",
-    "sig_timerfd": "what timerfd_gettime writes is not kept",
-    "sig_altstack": "a stack that overflows under a lowered limit",
-    "thr_barrier": "many threads that wake each other at once",
-    "thr_pshared": "condition variables between processes",
-    "thr_cancel": "the signal that cancels a thread",
-    "thr_pi_mutex": "the kernel's own writes to a mutex with priority inheritance",
-}
+NOT_YET: Final[dict[str, str]] = {}
 ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/nonexistent", "LD_BIND_NOW": ""}
 
 
@@ -55,16 +43,18 @@ class Program:
     arguments: tuple[str, ...]
     stdin: bytes
     status: int
+    flags: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, source: Path) -> Program:
         """Read the first lines of a source."""
         text = source.read_text(encoding="utf-8")
-        found = dict(re.findall(r"^// (run|input|expect): (.*)$", text, flags=re.M))
+        found = dict(re.findall(r"^// (run|input|expect|flags): (.*)$", text, flags=re.M))
         kind, _, number = found.get("expect", "exit 0").partition(" ")
         status = int(number) if kind == "exit" else -int(number)
         stdin = found.get("input", "").encode().decode("unicode_escape").encode()
-        return cls(source.stem, tuple(shlex.split(found.get("run", ""))), stdin, status)
+        arguments, flags = (tuple(shlex.split(found.get(name, ""))) for name in ("run", "flags"))
+        return cls(source.stem, arguments, stdin, status, flags)
 
 
 @dataclass(frozen=True)
@@ -101,7 +91,9 @@ def build(wanted: list[Program], place: Path) -> dict[str, Path]:
         target = place / program.name
         source = shutil.copy(PROGRAMS / f"{program.name}.c", place)
         done = subprocess.run(
-            ["gcc", *flags, "-o", str(target), source, *LINK], capture_output=True, check=False
+            ["gcc", *flags, *program.flags, "-o", str(target), source, *LINK],
+            capture_output=True,
+            check=False,
         )
         if done.returncode:
             raise AssertionError(f"{program.name} does not compile:\n{done.stderr.decode()}")

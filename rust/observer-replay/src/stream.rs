@@ -159,10 +159,14 @@ pub struct Signal {
 pub struct Point {
     /// All registers.
     pub regs: Regs,
-    /// Checksum of the memory that the task can write.
+    /// Checksum of the memory that the task can write, and of its vector registers.
     pub memory: u64,
-    /// Words of memory that tell how far the computation is: address, content.
-    pub words: Vec<(u64, serde_bytes::ByteBuf)>,
+    /// Words of memory that tell how far the computation is, the most telling first: address, content.
+    pub words: Vec<(u64, [u8; 8])>,
+    /// Low halves of vector registers that do: number, content.
+    pub vectors: Vec<(u8, u64)>,
+    /// General registers that do: bit N for the register that instructions call N.
+    pub moving: u16,
 }
 
 /// A new task.

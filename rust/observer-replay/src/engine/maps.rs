@@ -132,13 +132,13 @@ pub fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
 pub const HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
 
 /// Checksum of all private memory that the process can write and has touched; None when that is more than `limit` bytes. Pages of
-/// zeros count as untouched; the sum does not depend on how pages are spread over mappings. `skip` is the engine's own part of the
+/// zeros count as untouched; the sum does not depend on how pages are spread over mappings. `skip` are the engine's own parts of the
 /// address space.
-pub fn checksum(pid: Tid, skip: (u64, u64), limit: u64, rsp: u64) -> io::Result<Option<u64>> {
+pub fn checksum(pid: Tid, skip: &[(u64, u64)], limit: u64, rsp: u64) -> io::Result<Option<u64>> {
     let pagemap = Pagemap::open(pid)?;
     let (mut sum, mut total, mut buffer) = (0u64, 0u64, vec![0u8; 256 * PAGE as usize]);
     for region in regions(pid)? {
-        if !region.is_private_writable() || (region.start >= skip.0 && region.start < skip.1) {
+        if !region.is_private_writable() || skip.iter().any(|part| region.start >= part.0 && region.start < part.1) {
             continue;
         }
         pagemap.own_runs(&region, &mut |address, length| {
@@ -154,6 +154,38 @@ pub fn checksum(pid: Tid, skip: (u64, u64), limit: u64, rsp: u64) -> io::Result<
     }
     Ok((total <= limit).then_some(sum))
 }
+
+/// Checksum of everything that a computation without calls goes on from, but for the general registers: memory as in [`checksum`],
+/// memory that is shared, vector registers. Two moments of one computation with the same sum and registers have the same future.
+pub fn state_sum(tid: Tid, skip: &[(u64, u64)], limit: u64, rsp: u64) -> io::Result<Option<u64>> {
+    let Some(mut sum) = checksum(tid, skip, limit, rsp)? else { return Ok(None) };
+    let (mut buffer, mut total) = (vec![0u8; 256 * PAGE as usize], 0);
+    for region in regions(tid)?.iter().filter(|r| r.shared && r.prot & libc::PROT_WRITE.unsigned_abs() != 0 && !r.is_kernels()) {
+        let mut at = region.start;
+        while at < region.end && total <= limit {
+            let want = usize::try_from(region.end - at).unwrap_or(usize::MAX).min(buffer.len());
+            let got = read_memory(tid, at, &mut buffer[..want]);
+            for (number, page) in buffer[..got].chunks(PAGE as usize).enumerate() {
+                if page.iter().any(|byte| *byte != 0) {
+                    sum = sum.wrapping_add(hash_bytes(HASH_START ^ (at + number as u64 * PAGE), page));
+                }
+            }
+            total += want as u64;
+            at += want as u64;
+        }
+    }
+    let vectors = crate::engine::sys::xstate(tid)?;
+    let counted = [vectors.get(..LEGACY_HEAD), vectors.get(LEGACY_REST..LEGACY_END), vectors.get(EXTENDED..)];
+    sum = counted.into_iter().flatten().fold(sum, hash_bytes);
+    Ok((total <= limit).then_some(sum))
+}
+
+/// In the XSAVE layout: control words, then the place of the last x87 instruction, which differs between processors, then registers,
+/// then what says which components are in use, which may differ though their content does not, then those components.
+const LEGACY_HEAD: usize = 6;
+const LEGACY_REST: usize = 24;
+const LEGACY_END: usize = 416;
+const EXTENDED: usize = 576;
 
 /// Below the stack pointer and its red zone nothing counts: the program cannot rely on it, and what the dynamic linker saves there
 /// (XSAVEC) tells which vector registers the processor happens to know to be zero.

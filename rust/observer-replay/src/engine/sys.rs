@@ -120,6 +120,13 @@ pub fn set_siginfo(tid: Tid, info: &[u8; SIGINFO]) -> io::Result<()> {
     ptrace(libc::PTRACE_SETSIGINFO, tid, 0, info.as_ptr() as usize).map(drop)
 }
 
+/// The signals a thread blocks: bit N-1 for signal N. Source: ptrace(2), PTRACE_GETSIGMASK.
+pub fn blocked_signals(tid: Tid) -> io::Result<u64> {
+    let mut mask = 0u64;
+    ptrace(libc::PTRACE_GETSIGMASK as libc::c_uint, tid, 8, ptr::addr_of_mut!(mask) as usize)?;
+    Ok(mask)
+}
+
 /// `si_code` of a raw siginfo.
 #[must_use]
 pub fn siginfo_code(info: &[u8; SIGINFO]) -> i32 {

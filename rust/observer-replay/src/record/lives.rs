@@ -136,7 +136,7 @@ impl Tracer<'_> {
         if !alone {
             return;
         }
-        if let Ok(Some(sum)) = maps::checksum(tid, (0, 0), CHECK_LIMIT, sys::registers(tid).map_or(0, |regs| regs.rsp())) {
+        if let Ok(Some(sum)) = maps::checksum(tid, &[], CHECK_LIMIT, sys::registers(tid).map_or(0, |regs| regs.rsp())) {
             self.emitter.event(task.id, What::Check(sum));
         }
     }

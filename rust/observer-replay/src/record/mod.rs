@@ -7,6 +7,7 @@ pub mod image;
 pub mod lives;
 pub mod moved;
 pub mod outputs;
+pub mod places;
 pub mod run;
 pub mod signals;
 pub mod special;

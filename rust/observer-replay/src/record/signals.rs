@@ -52,7 +52,7 @@ pub fn is_fault(signal: i32, code: i32) -> bool {
 }
 
 /// Whether the program handles the signal. Source: proc(5), SigCgt.
-fn is_caught(tid: Tid, signal: i32) -> bool {
+pub fn is_caught(tid: Tid, signal: i32) -> bool {
     let Ok(status) = std::fs::read(format!("/proc/{tid}/status")) else { return false };
     let status = String::from_utf8_lossy(&status);
     let mask =
@@ -163,10 +163,13 @@ impl Tracer<'_> {
         task.boundary = next;
         let id = task.id;
         self.emitter.event(id, What::Tsc { value, aux });
+        if self.deliver_waiting(tid, None)? {
+            return Ok(());
+        }
         self.go_on(tid, 0)
     }
 
-    fn note_signal(&mut self, tid: Tid, signal: i32, info: &[u8; SIGINFO]) {
+    pub(super) fn note_signal(&mut self, tid: Tid, signal: i32, info: &[u8; SIGINFO]) {
         let code = sys::siginfo_code(info);
         let word = |at: usize| u32::from_le_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]]);
         let by_process = code <= 0 || signal == libc::SIGCHLD;

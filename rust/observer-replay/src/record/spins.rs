@@ -5,8 +5,10 @@
 use crate::engine::{maps, sys};
 use crate::error::ReplayError;
 use crate::record::lives::CHECK_LIMIT;
-use crate::record::task::{State, SLICE};
+use crate::record::signals::{is_caught, is_fault};
+use crate::record::task::{State, Task, SLICE};
 use crate::record::tracer::Tracer;
+use crate::regs::Regs;
 use crate::stream::{Effect, Point, What};
 use observer_capture::sys::{Tid, Wait};
 use std::time::{Duration, Instant};
@@ -54,26 +56,55 @@ impl Tracer<'_> {
             return Ok(());
         }
         let group = task.group();
-        let strangers = self.ready.iter().filter_map(|other| self.tasks.get(other)).any(|other| other.group() != group);
-        if task.deferred.is_empty() && strangers {
-            self.put_aside(tid, true); // who shares no memory with it may run at any point of it
-            return Ok(());
+        let alike = |other: &Task| other.group() == group;
+        let (mut friends, mut strangers) = (false, false);
+        for other in self.ready.iter().filter_map(|other| self.tasks.get(other)) {
+            friends |= alike(other);
+            strangers |= !alike(other);
         }
-        match self.recurring(tid)? {
+        if self.deliverable(tid).is_none() && !friends {
+            if strangers {
+                self.put_aside(tid, true); // who shares no memory with it may run at any point of it
+                return Ok(());
+            }
+            return self.go_on(tid, 0);
+        }
+        let found = match self.recurring(tid)? {
+            Found::Nothing => self.findable(tid)?,
+            found => found,
+        };
+        match found {
             Found::Point(point) => self.use_point(tid, *point),
             Found::Elsewhere => Ok(()),
             Found::Nothing => self.nothing_recurs(tid),
         }
     }
 
+    /// Which of the signals that wait for this thread it does not block.
+    fn deliverable(&self, tid: Tid) -> Option<usize> {
+        let task = self.tasks.get(&tid)?;
+        let blocked = if task.deferred.is_empty() { 0 } else { sys::blocked_signals(tid).unwrap_or(0) };
+        task.deferred.iter().position(|(signal, _)| blocked >> (signal - 1) & 1 == 0)
+    }
+
+    /// Gives one of the signals that wait to the thread, which is stopped at a signal; false when there is none.
+    pub(super) fn deliver_waiting(&mut self, tid: Tid, point: Option<Point>) -> Result<bool, ReplayError> {
+        let Some(at) = self.deliverable(tid) else { return Ok(false) };
+        let Some(task) = self.tasks.get_mut(&tid) else { return Ok(false) };
+        let Some((signal, info)) = task.deferred.remove(at) else { return Ok(false) };
+        task.point = point;
+        let _ = sys::set_siginfo(tid, &info);
+        self.note_signal(tid, signal, &info);
+        self.deliver(tid, (signal, &info), false).map(|()| true)
+    }
+
     fn use_point(&mut self, tid: Tid, point: Point) -> Result<(), ReplayError> {
         let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
         task.patience = SLICE;
-        if let Some((signal, info)) = task.deferred.pop_front() {
-            task.point = Some(point);
-            let _ = sys::set_siginfo(tid, &info);
-            return self.deliver(tid, (signal, &info), false);
+        if self.deliver_waiting(tid, Some(point.clone()))? {
+            return Ok(());
         }
+        let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
         task.boundary = point.regs;
         let id = task.id;
         self.emitter.event(id, What::Preempt(Box::new(point)));
@@ -81,19 +112,19 @@ impl Tracer<'_> {
         Ok(())
     }
 
-    /// The computation makes progress: it goes on, and is looked at again later. A signal cannot wait for ever.
+    /// No place was found where a replay could find the state. It goes on, and is looked at again later, but not for ever.
     fn nothing_recurs(&mut self, tid: Tid) -> Result<(), ReplayError> {
         let waited = self.slice.elapsed();
         let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
-        if task.deferred.is_empty() || waited < PATIENCE {
+        if waited < PATIENCE {
             task.patience = (waited * 2).min(PATIENCE);
             return self.go_on(tid, 0);
         }
         let regs = sys::registers(tid).map_err(ReplayError::io("read registers"))?;
-        let sum = maps::checksum(tid, (0, 0), u64::MAX, regs.rsp()).ok().flatten().unwrap_or(0);
-        let number = task.deferred.front().map_or(0, |(signal, _)| *signal);
-        self.mark(tid, &format!("signal {number} came in a long computation without calls: the replay may not find the place"));
-        self.use_point(tid, Point { regs, memory: sum, words: Vec::new() })
+        let memory = maps::state_sum(tid, &[], u64::MAX, regs.rsp()).ok().flatten().unwrap_or(0);
+        let what = task.deferred.front().map_or("a switch".to_owned(), |(signal, _)| format!("signal {signal}"));
+        self.mark(tid, &format!("{what} came in a long computation without calls: the replay may not find the place"));
+        self.use_point(tid, Point { regs, memory, words: Vec::new(), vectors: Vec::new(), moving: 0 })
     }
 
     /// Looks whether the state of an interrupted thread recurs. It is stopped at a SIGTRAP afterwards, unless something else came.
@@ -103,61 +134,74 @@ impl Tracer<'_> {
             return Ok(Found::Elsewhere);
         }
         let regs = sys::registers(tid).map_err(failed("read registers"))?;
-        let Ok(Some(memory)) = maps::checksum(tid, (0, 0), CHECK_LIMIT, regs.rsp()) else { return Ok(Found::Nothing) };
-        let point = Box::new(Point { regs, memory, words: Vec::new() });
+        let Ok(Some(memory)) = maps::state_sum(tid, &[], CHECK_LIMIT, regs.rsp()) else { return Ok(Found::Nothing) };
+        let point = Box::new(Point { regs, memory, words: Vec::new(), vectors: Vec::new(), moving: 0 });
         if !self.stepped(tid)? {
             return Ok(Found::Elsewhere);
         }
-        if sys::registers(tid).is_ok_and(|now| now.same_instant(&regs)) {
+        let same = |now: &Regs| now.same_instant(&regs);
+        let again = |tid: Tid| maps::state_sum(tid, &[], CHECK_LIMIT, regs.rsp()).is_ok_and(|sum| sum == Some(memory));
+        if sys::registers(tid).is_ok_and(|now| same(&now)) && again(tid) {
             return Ok(Found::Point(point));
         }
-        sys::hardware_breakpoint(tid, Some(regs.rip())).map_err(failed("set a breakpoint"))?;
-        let found = self.comes_again(tid, point);
-        let _ = sys::hardware_breakpoint(tid, None);
-        found
+        let began = Instant::now();
+        for _ in 0..PASSES {
+            match self.run_to(tid, regs.rip(), began)? {
+                Ran::There if sys::registers(tid).is_ok_and(|now| same(&now)) && again(tid) => return Ok(Found::Point(point)),
+                Ran::There => {}
+                Ran::Late => return Ok(Found::Nothing),
+                Ran::Elsewhere => return Ok(Found::Elsewhere),
+            }
+        }
+        Ok(Found::Nothing)
     }
 
     /// One instruction, but never a system call: that would go unseen.
-    fn stepped(&mut self, tid: Tid) -> Result<bool, ReplayError> {
+    pub(super) fn stepped(&mut self, tid: Tid) -> Result<bool, ReplayError> {
         let rip = sys::registers(tid).map_err(ReplayError::io("read registers"))?.rip();
         if crate::record::outputs::bytes_at(tid, rip, 2) == [0x0f, 0x05] {
             self.go_on(tid, 0)?;
             return Ok(false);
         }
-        sys::step(tid, 0).map_err(ReplayError::io("step a thread"))?;
-        match sys::wait_for(tid).map_err(ReplayError::io("wait for a thread"))? {
-            Wait::Stopped(libc::SIGTRAP, 0) => Ok(true),
-            other => {
-                self.queue_stop(tid, other);
-                Ok(false)
+        loop {
+            sys::step(tid, 0).map_err(ReplayError::io("step a thread"))?;
+            match sys::wait_for(tid).map_err(ReplayError::io("wait for a thread"))? {
+                Wait::Stopped(libc::SIGTRAP, 0) => return Ok(true),
+                Wait::Stopped(signal, 0) if self.put_off(tid, signal) => {}
+                other => {
+                    self.queue_stop(tid, other);
+                    return Ok(false);
+                }
             }
         }
     }
 
-    fn comes_again(&mut self, tid: Tid, point: Box<Point>) -> Result<Found, ReplayError> {
-        let began = Instant::now();
+    /// Runs a thread until it comes to an address. It is stopped at a SIGTRAP afterwards, unless something else came.
+    pub(super) fn run_to(&mut self, tid: Tid, rip: u64, began: Instant) -> Result<Ran, ReplayError> {
+        if sys::registers(tid).is_ok_and(|regs| regs.rip() == rip) && !self.stepped(tid)? {
+            return Ok(Ran::Elsewhere);
+        }
+        sys::hardware_breakpoint(tid, Some(rip)).map_err(ReplayError::io("set a breakpoint"))?;
+        let ran = self.comes_to(tid, began);
+        let _ = sys::hardware_breakpoint(tid, None);
+        match ran? {
+            Ran::Late if !self.stepped(tid)? => Ok(Ran::Elsewhere), // a signal can be given only at a stop for one
+            ran => Ok(ran),
+        }
+    }
+
+    fn comes_to(&mut self, tid: Tid, began: Instant) -> Result<Ran, ReplayError> {
         let mut asked = false;
-        let mut passes = 0;
-        sys::resume_to_syscall(tid, 0).map_err(ReplayError::io("resume a thread"))?;
+        let resume = || sys::resume_to_syscall(tid, 0).map_err(ReplayError::io("resume a thread"));
+        resume()?;
         loop {
             match sys::wait(tid, true) {
-                Ok(Some((_, Wait::Stopped(libc::SIGTRAP, 0)))) => {
-                    let same = sys::registers(tid).is_ok_and(|now| now.same_instant(&point.regs));
-                    if same
-                        && maps::checksum(tid, (0, 0), CHECK_LIMIT, point.regs.rsp()).is_ok_and(|sum| sum == Some(point.memory))
-                    {
-                        return Ok(Found::Point(point));
-                    }
-                    passes += 1;
-                    if passes > PASSES || began.elapsed() > ROUND {
-                        return Ok(Found::Nothing);
-                    }
-                    sys::resume_to_syscall(tid, 0).map_err(ReplayError::io("resume a thread"))?;
-                }
-                Ok(Some((_, Wait::Stopped(libc::SIGTRAP, libc::PTRACE_EVENT_STOP)))) if asked => return Ok(self.trapped(tid)),
+                Ok(Some((_, Wait::Stopped(libc::SIGTRAP, 0)))) => return Ok(Ran::There),
+                Ok(Some((_, Wait::Stopped(libc::SIGTRAP, libc::PTRACE_EVENT_STOP)))) if asked => return Ok(Ran::Late),
+                Ok(Some((_, Wait::Stopped(signal, 0)))) if signal != sys::SYSCALL_STOP && self.put_off(tid, signal) => resume()?,
                 Ok(Some((_, other))) => {
                     self.queue_stop(tid, other);
-                    return Ok(Found::Elsewhere);
+                    return Ok(Ran::Elsewhere);
                 }
                 Ok(None) => {}
                 Err(_) if began.elapsed() > ROUND && !asked => {
@@ -170,17 +214,30 @@ impl Tracer<'_> {
         }
     }
 
-    /// A signal can be given to a thread only at a stop for one: one more step makes it that.
-    fn trapped(&mut self, tid: Tid) -> Found {
-        match self.stepped(tid) {
-            Ok(true) => Found::Nothing,
-            _ => Found::Elsewhere,
+    /// A signal that comes while the thread is looked at waits with the others, if it can.
+    fn put_off(&mut self, tid: Tid, signal: i32) -> bool {
+        let Ok(info) = sys::siginfo(tid) else { return false };
+        if is_fault(signal, sys::siginfo_code(&info)) || !is_caught(tid, signal) {
+            return false;
         }
+        let Some(task) = self.tasks.get_mut(&tid) else { return false };
+        task.deferred.push_back((signal, info));
+        true
     }
 }
 
+/// Where running to an address came to.
+pub(super) enum Ran {
+    /// There.
+    There,
+    /// Not there in time; stopped somewhere.
+    Late,
+    /// Something else happened, which is queued, or the thread goes on.
+    Elsewhere,
+}
+
 /// What looking for a recurring state came to.
-enum Found {
+pub(super) enum Found {
     /// It recurs here.
     Point(Box<Point>),
     /// It does not; the thread is stopped.

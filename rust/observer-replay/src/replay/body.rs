@@ -1,22 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A replayed thread: a process of its own that has memory and registers and nothing else. All that it asks of the kernel is skipped.
 
-use crate::engine::maps::checksum;
 use crate::engine::remote::{call_trapping, checked};
-use crate::engine::stub::{Zygote, BASE, END, GADGET};
+use crate::engine::stub::{Zygote, GADGET};
 use crate::engine::sys::{self, SYSCALL_STOP};
 use crate::error::ReplayError;
 use crate::record::signals::tsc_instruction;
 use crate::regs::Regs;
 use crate::replay::files::Files;
-use crate::stream::{Mapping, Point, Source, TaskId};
+use crate::stream::{Mapping, Source, TaskId};
 use observer_capture::sys::{read_memory, write_memory, Tid, Wait};
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, Instant};
-
-/// How long to look for a state that was recorded in the middle of a computation.
-const SEARCH: Duration = Duration::from_secs(20);
 
 /// Why a thread stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +49,7 @@ pub struct Body {
     pub exe: String,
 }
 
-fn failed(what: &'static str) -> impl FnOnce(std::io::Error) -> ReplayError {
+pub(super) fn failed(what: &'static str) -> impl FnOnce(std::io::Error) -> ReplayError {
     ReplayError::io(what)
 }
 
@@ -89,52 +84,6 @@ impl Body {
             }
         }
         Ok(Stop::Fault(signal))
-    }
-
-    fn is_at(&self, point: &Point) -> Result<bool, ReplayError> {
-        if !self.regs.same_instant(&point.regs) {
-            return Ok(false);
-        }
-        let sum = checksum(self.real, (BASE, END), u64::MAX, self.regs.rsp()).map_err(failed("sum up the replay's memory"))?;
-        Ok(sum == Some(point.memory))
-    }
-
-    /// Runs until registers and memory are those of `point`; or says what happened before they were.
-    pub fn run_to_point(&mut self, point: &Point) -> Result<Result<(), String>, ReplayError> {
-        if self.is_at(point)? {
-            return Ok(Ok(()));
-        }
-        sys::set_registers(self.real, &self.regs).map_err(failed("set registers of the replay"))?;
-        if self.regs.rip() == point.regs.rip() {
-            sys::step(self.real, 0).map_err(failed("step the replay"))?; // else the breakpoint would be met at once
-            sys::wait_for(self.real).map_err(failed("wait for the replay"))?;
-        }
-        sys::hardware_breakpoint(self.real, Some(point.regs.rip())).map_err(failed("set a breakpoint in the replay"))?;
-        let found = self.hit(point);
-        let _ = sys::hardware_breakpoint(self.real, None);
-        found
-    }
-
-    fn hit(&mut self, point: &Point) -> Result<Result<(), String>, ReplayError> {
-        let began = Instant::now();
-        while began.elapsed() < SEARCH {
-            sys::resume_emulating(self.real).map_err(failed("resume the replay"))?;
-            match sys::wait_for(self.real).map_err(failed("wait for the replay"))? {
-                Wait::Stopped(libc::SIGTRAP, 0) => {
-                    self.regs = sys::registers(self.real).map_err(failed("read registers of the replay"))?;
-                    if self.is_at(point)? {
-                        return Ok(Ok(()));
-                    }
-                }
-                Wait::Stopped(SYSCALL_STOP, _) => {
-                    return Ok(Err("it makes a call before it comes to the recorded state".to_owned()))
-                }
-                Wait::Stopped(libc::SIGSEGV, 0) => return Ok(Err("it faults before it comes to the recorded state".to_owned())),
-                Wait::Exited(_) | Wait::Signaled(..) => return Ok(Err("its process is gone".to_owned())),
-                _ => {}
-            }
-        }
-        Ok(Err(format!("the recorded state did not come within {} s", SEARCH.as_secs())))
     }
 
     /// Makes a call of the engine's own in it.

@@ -6,6 +6,7 @@ pub mod body;
 pub mod divergence;
 pub mod files;
 pub mod listing;
+pub mod search;
 pub mod session;
 pub mod source;
 pub mod what_if;

@@ -194,12 +194,12 @@ impl Session {
             What::Enter(entry) if !begun => self.run_to_call(task, entry)?,
             What::Enter(_) => {}
             What::Return(exit) => self.returns_maybe_changed(task, exit)?,
-            What::Signal(signal) => self.signal(task, signal)?,
+            What::Signal(signal) => self.signal(task, signal, event.dt_ns)?,
             What::Fork(fork) => self.fork(task, fork)?,
             What::Exec(exec) => self.exec(task, exec)?,
             What::Death(death) => self.death(task, death)?,
             What::Tsc { value, aux } => self.tsc(task, *value, *aux)?,
-            What::Preempt(point) => self.run_to_point(task, point)?,
+            What::Preempt(point) => self.run_to_point(task, point, event.dt_ns)?,
             What::Check(sum) => self.check(task, *sum)?,
             What::Note(reason) => self.notes.push(reason.clone()),
             What::Meanwhile(effects) => effects.iter().try_for_each(|effect| self.apply(task, effect, 0))?,
@@ -231,12 +231,12 @@ impl Session {
         Ok(())
     }
 
-    fn signal(&mut self, task: TaskId, signal: &Signal) -> Result<(), ReplayError> {
+    fn signal(&mut self, task: TaskId, signal: &Signal, dt_ns: u64) -> Result<(), ReplayError> {
         if signal.fault {
             self.run_to_fault(task, i32::try_from(signal.number).unwrap_or(0))?;
         }
         if let Some(point) = &signal.at {
-            self.run_to_point(task, point)?;
+            self.run_to_point(task, point, dt_ns)?;
         }
         let body = self.body(task)?;
         body.write(signal.frame.0, &signal.frame.1)?;
@@ -253,9 +253,9 @@ impl Session {
     }
 
     /// Runs to a recorded state in the middle of a computation.
-    fn run_to_point(&mut self, task: TaskId, point: &Point) -> Result<(), ReplayError> {
+    fn run_to_point(&mut self, task: TaskId, point: &Point, dt_ns: u64) -> Result<(), ReplayError> {
         let body = self.body(task)?;
-        match body.run_to_point(point)? {
+        match body.run_to_point(point, std::time::Duration::from_nanos(dt_ns))? {
             Ok(()) => Ok(()),
             Err(what) => Err(self.diverged(task, what, Some(point.regs))),
         }
@@ -340,7 +340,7 @@ impl Session {
     fn check(&mut self, task: TaskId, sum: u64) -> Result<(), ReplayError> {
         let body = self.body(task)?;
         let (real, rsp) = (body.real, body.regs.rsp());
-        let found = maps::checksum(real, (stub::BASE, stub::END), u64::MAX, rsp)
+        let found = maps::checksum(real, &[(stub::BASE, stub::END)], u64::MAX, rsp)
             .map_err(ReplayError::io("sum up the replay's memory"))?;
         self.checks += 1;
         if found != Some(sum) && !self.same_cpu {
