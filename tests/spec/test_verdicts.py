@@ -17,9 +17,9 @@ import pytest
 
 from observer.cli import main
 from observer.report.diagnosis import load_rules
-from observer.report.sources import LogLine
+from observer.report.sources import LogLine, SourceKind
 from observer.report.sources.text import read_text
-from observer.report.why import explain_lines
+from observer.report.why import SourceSpec, explain, explain_lines
 from tools import gen_verdicts
 
 SPEC = Path(__file__).resolve().parents[2] / gen_verdicts.TARGET
@@ -192,6 +192,14 @@ def test_fifty_thousand_lines_in_seconds_and_in_bounded_memory() -> None:
     explain_lines(long_log(16_000))
     assert tracemalloc.get_traced_memory()[1] < 2 * small + 1_000_000
     tracemalloc.stop()
+
+
+def test_a_long_log_tells_how_far_it_is(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("".join(f"[ {at:5}.000000] line {at}\n" for at in range(5_000)))
+    told: list[tuple[str, int]] = []
+    explain([SourceSpec(SourceKind.PLAIN, tmp_path / "log")], progress=lambda *one: told.append(one))
+    assert [lines for _, lines in told] == [2_000, 4_000]
+    assert str(tmp_path / "log") in told[0][0]
 
 
 def test_hostile_text_is_shown_escaped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,6 +57,8 @@ def test_fault(
     with guest.files() as root:
         facts = judge(root, fault, guest.marks, tmp_path)
     report(facts, capsys)
+    assert facts["verdict"] == fault["verdict"]
+    assert set(fault.get("found", [])) <= set(facts["found"])
 
 
 def await_type(guest: Guest, event_type: str, seconds: int) -> None:
@@ -91,6 +93,7 @@ def judge(root: Path, fault: dict[str, Any], marks: list[int], tmp_path: Path) -
     shutil.copytree(root / "var/lib/wsl-monitor", kept / "state")
     log = kept / "guest-events.log"
     verify_log(log)
+    found = incidents(log)  # where QEMU was killed: before the machine came back
     if fault["end"] == "cut":
         previous = examine_previous_run(kept / "guest-events.ring", log, "another boot")
         assert previous.kind == fault["previous"]
@@ -118,8 +121,8 @@ def judge(root: Path, fault: dict[str, Any], marks: list[int], tmp_path: Path) -
         "recovered": recovered,
         "journald_lost": sent - len(journald & set(range(1, sent + 1))),
         "gaps": [number for number in missing if number < max(ours, default=0)],
+        "found": found,
         "verdict": verdict(log),
-        "expected": fault.get("verdict", ""),
     }
 
 
@@ -168,14 +171,21 @@ def next_start(logs: Path) -> None:
     agent.wait(30)
 
 
-def verdict(log: Path) -> str:
+def why(log: Path) -> dict[str, Any]:
     """Return what `observer why` says of the log alone."""
     words = [sys.executable, "-m", "observer", "why", "--json", str(log)]
     result = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
-    try:
-        return str(json.loads(result.stdout)["verdict"])
-    except (ValueError, KeyError):
-        return f"none (status {result.returncode}): {result.stderr.strip()[:120]}"
+    assert result.returncode in (0, 3), result.stderr
+    answer: dict[str, Any] = json.loads(result.stdout)
+    return answer
+
+
+def verdict(log: Path) -> str:
+    return str(why(log)["verdict"])
+
+
+def incidents(log: Path) -> list[str]:
+    return [str(one["verdict"]) for one in why(log)["incidents"]]
 
 
 def _fits(record: EventRecord, wanted: dict[str, str]) -> bool:
@@ -213,4 +223,5 @@ def report(facts: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
         print(
             f"\n{facts['fault']:<26} sent {facts['sent']:>4}  lost {facts['lost']:>3} ({facts['lost_ms']} ms)  "
             f"from the ring {facts['recovered']:>3}  journald lost {facts['journald_lost']:>4}  {facts['verdict']}"
+            f"  {' '.join(facts['found'])}"
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from observer.report.sources.sealed import MOST_BYTES, looks_like_event_log
 __all__ = ["SourceSpec", "explain", "explain_lines", "own_logs", "with_rule_files"]
 
 _PIECE_BYTES = 1 << 20
+_TOLD_EVERY = 2_000
 GUEST_LOG = "/var/log/wsl-monitor/guest-events.log"
 """Where the agent of this machine seals what it sees."""
 _JOURNALS = ("/var/log/journal", "/run/log/journal")
@@ -49,6 +50,7 @@ def explain(
     book: RuleBook | None = None,
     boot: int | None = None,
     key: bytes | None = None,
+    progress: Callable[[str, int], None] = lambda _stage, _lines: None,
 ) -> Diagnosis:
     """Read every source once, in bounded memory, and say what happened.
 
@@ -57,6 +59,7 @@ def explain(
         book: Rules; those that ship with Observer when None.
         boot: Which boot to judge: 0 the last in the logs, -1 the one before; None chooses the one that died.
         key: HMAC-SHA256 key for sealed logs; None checks their hash chains only.
+        progress: Called now and then with what is being read and how many lines of it were.
 
     Returns:
         The diagnosis. Deterministic: the same bytes and rules give the same answer.
@@ -74,7 +77,12 @@ def explain(
         )
     book = book or load_rules()
     matcher = Matcher(book)
-    surveys = [Survey(book, matcher).read(read_source(spec.kind, spec.path)) for spec in sources]
+    surveys = [
+        Survey(book, matcher).read(
+            _counted(read_source(spec.kind, spec.path), f"reading {spec.path}", progress)
+        )
+        for spec in sources
+    ]
     facts = [_source_facts(spec, survey, key) for spec, survey in zip(sources, surveys, strict=True)]
     return diagnose(surveys, book, integrity=_integrity(facts), boot=boot)
 
@@ -84,6 +92,13 @@ def explain_lines(lines: Iterable[LogLine], *, book: RuleBook | None = None) -> 
     book = book or load_rules()
     survey = Survey(book, Matcher(book)).read(lines)
     return diagnose([survey], book, integrity=_integrity([]))
+
+
+def _counted(lines: Iterable[LogLine], stage: str, progress: Callable[[str, int], None]) -> Iterator[LogLine]:
+    for done, line in enumerate(lines, 1):
+        if done % _TOLD_EVERY == 0:
+            progress(stage, done)
+        yield line
 
 
 def own_logs() -> list[SourceSpec]:

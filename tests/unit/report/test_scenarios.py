@@ -16,7 +16,11 @@ from observer.report.sources import SourceKind
 from observer.report.why import SourceSpec, explain
 from tests.unit.report.labelled import OWN
 
-_PARTS = re.split(r"^=== ", (OWN / "scenarios.txt").read_text(encoding="utf-8"), flags=re.M)[1:]
+_PARTS = [
+    part
+    for path in sorted(OWN.glob("scenarios*.txt"))
+    for part in re.split(r"^=== ", path.read_text(encoding="utf-8"), flags=re.M)[1:]
+]
 SCENARIOS = {part.split("|", 1)[0]: part.split("|", 1)[1] for part in _PARTS}
 
 
@@ -24,6 +28,10 @@ def diagnose(text: str, kind: SourceKind, tmp_path: Path) -> Diagnosis:
     log = tmp_path / "log"
     log.write_text(text, encoding="utf-8")
     return explain([SourceSpec(kind, log)])
+
+
+def test_no_scenario_hides_another() -> None:
+    assert len(SCENARIOS) == len(_PARTS)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -15,6 +15,7 @@ from observer.report.render import render_text
 from observer.report.sources import SourceKind
 from observer.report.why import SourceSpec, explain, own_logs, with_rule_files
 from observer.timeline.page import render_verdict_page
+from observer.timeline.progress import ProgressLine
 
 __all__ = ["Why"]
 
@@ -78,7 +79,11 @@ class Why:
         if not sources:
             sources, args.boot = own_logs(), -1 if args.boot is None else args.boot
         book = with_rule_files(args.rules) if args.rules else None
-        diagnosis = explain(sources, book=book, boot=args.boot, key=load_hmac_key())
+        line = ProgressLine()
+        try:
+            diagnosis = explain(sources, book=book, boot=args.boot, key=load_hmac_key(), progress=line.tell)
+        finally:
+            line.done()
         if args.html:
             Path(args.html).write_text(render_verdict_page(diagnosis), encoding="utf-8")
         if args.json:

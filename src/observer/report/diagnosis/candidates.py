@@ -92,12 +92,16 @@ def find_candidates(boot: Boot, book: RuleBook) -> list[Candidate]:
     """Every candidate of one boot, in order of the rule book and then of time."""
     found: list[Candidate] = []
     for rule in book.verdicts:
-        facts = boot.facts.of(rule.anchors)
+        facts = [fact for fact in boot.facts.of(rule.anchors) if _past_start(rule, fact)]
         if not facts or sum(boot.facts.counts.get(name, 0) for name in rule.anchors) < rule.repeat:
             continue
         clusters = _clusters(facts, rule.window_s)[:_MAX_CLUSTERS]
         found.extend(_weigh(rule, cluster, boot) for cluster in clusters if _stands(rule, cluster, boot))
     return found
+
+
+def _past_start(rule: Verdict, fact: Fact) -> bool:
+    return fact.line.mono_us is None or fact.line.mono_us >= rule.after_start * 1e6
 
 
 def _clusters(facts: list[Fact], window_s: float) -> list[list[Fact]]:

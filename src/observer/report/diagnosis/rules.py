@@ -37,7 +37,7 @@ _SIGNAL_KEYS = {
 }
 _VERDICT_KEYS = {
     "name", "meaning", "anchor", "requires", "confidence", "window_s", "scope", "rank", "explains", "supports", "against", "veto",
-    "rivals", "missing", "repeat", "advice", "context", "at_end",
+    "rivals", "missing", "repeat", "advice", "context", "at_end", "after_start",
 }  # fmt: skip
 _SCOPES = ("machine", "host", "service", "process", "none")
 
@@ -104,6 +104,7 @@ class Verdict:
         repeat: How many anchors it takes.
         context: Signals shown in the chain when they stand in the window, without changing the confidence.
         at_end: The anchor must stand within this many seconds of the end of its boot; None for anywhere.
+        after_start: The anchor must stand so many seconds behind the start of the kernel; before, it is usual.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Verdict:
     advice: str
     context: tuple[str, ...]
     at_end: float | None
+    after_start: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,7 @@ def _verdict(entry: dict[str, Any]) -> Verdict:
         advice=entry.get("advice", ""),
         context=_texts(entry.get("context")),
         at_end=float(entry["at_end"]) if "at_end" in entry else None,
+        after_start=float(entry.get("after_start", 0)),
     )
 
 

@@ -15,12 +15,17 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from observer.errors import CapabilityError, FormatError
-from observer.report.sources.evtx_text import looks_like_event_text, read_blocks
+from observer.report.sources.evtx_text import (
+    looks_like_event_csv,
+    looks_like_event_text,
+    read_blocks,
+    read_csv,
+)
 from observer.report.sources.line import LogLine, Origin
 from observer.report.sources.raw import open_bytes
 from observer.report.sources.stamps import parse_rfc3339
 
-__all__ = ["read_event_xml", "read_evtx"]
+__all__ = ["looks_like_event_json", "read_event_xml", "read_evtx"]
 
 _PIECE_BYTES = 65_536
 _MAX_EVENT_BYTES = 1 << 20
@@ -35,6 +40,15 @@ _POWERSHELL = {
 }
 _LEVELS = {"1": 2, "2": 3, "3": 4, "4": 6, "5": 7}
 """Windows event level to syslog severity; 0 (LogAlways) is informational."""
+
+
+def looks_like_event_json(head: bytes) -> bool:
+    """Tell from its first bytes whether a source holds Windows events as `evtx_dump` or `ConvertTo-Json` write them."""
+    text = head.lstrip(b"\xef\xbb\xbf \r\n\t[{")
+    return head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((b"{", b"[")) and (
+        text.startswith(b'"Event"')
+        or (b'"ProviderName"' in head and re.search(rb'"Id"\s*:', head) is not None)
+    )
 
 
 def read_evtx(path: Path | str, source: str) -> Iterator[LogLine]:
@@ -60,6 +74,9 @@ def read_evtx(path: Path | str, source: str) -> Iterator[LogLine]:
         yield from _json_array(path, source)
     elif b"<Event>" in text or b"<Event " in text or text.startswith(b"<"):
         yield from _xml(path, source)
+    elif looks_like_event_csv(text):
+        for number, (raw, fields) in enumerate(read_csv(path), 1):
+            yield _line(number, raw, fields, source)
     elif looks_like_event_text(text):
         for number, (raw, fields) in enumerate(read_blocks(path), 1):
             yield _line(number, raw, fields, source)
@@ -209,7 +226,7 @@ def _from_json(event: dict[str, Any]) -> dict[str, str]:
 def _line(number: int, raw: bytes, fields: dict[str, str], source: str) -> LogLine:
     provider = fields.get("Provider.Name") or fields.get("Provider.EventSourceName") or ""
     event_id = fields.get("EventID", "")
-    stamp = fields.get("TimeCreated.SystemTime") or fields.get("SystemTime", "")
+    stamp = fields.get("TimeCreated.SystemTime") or fields.get("SystemTime") or fields.get("TimeCreated", "")
     system = (
         "Provider.",
         "Execution.",
@@ -230,7 +247,7 @@ def _line(number: int, raw: bytes, fields: dict[str, str], source: str) -> LogLi
         origin=Origin.HOST,
         source=source,
         ident=provider,
-        wall_us=parse_rfc3339(stamp) if stamp else None,
+        wall_us=_moment(stamp),
         priority=_LEVELS.get(fields.get("Level", ""), 6),
         fields={
             **fields,
@@ -239,3 +256,10 @@ def _line(number: int, raw: bytes, fields: dict[str, str], source: str) -> LogLi
             "channel": fields.get("Channel", ""),
         },
     )
+
+
+def _moment(stamp: str) -> int | None:
+    """A time in RFC 3339, or in milliseconds as older PowerShell writes it in JSON."""
+    if found := re.search(r"/Date\((\d{12,14})\)", stamp):
+        return int(found[1]) * 1000
+    return parse_rfc3339(stamp) if stamp else None

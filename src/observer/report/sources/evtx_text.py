@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Windows events as people paste them: Event Viewer's copy, `Get-WinEvent | Format-List`, `wevtutil /f:text`.
+"""Windows events as people paste them: Event Viewer's copy and CSV, `Get-WinEvent | Format-List`, `wevtutil /f:text`.
 
 The block's own keys (provider, number, level, date) are structure; the description is text and is searched only where a rule for
 exactly that provider and number asks for it.
@@ -7,6 +7,7 @@ exactly that provider and number asks for it.
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,14 +16,14 @@ from pathlib import Path
 from observer.report.sources.raw import read_lines
 from observer.report.sources.stamps import parse_rfc3339
 
-__all__ = ["looks_like_event_text", "read_blocks"]
+__all__ = ["looks_like_event_csv", "looks_like_event_text", "read_blocks", "read_csv"]
 
 _BEGINS = re.compile(r"\s*(?:Event\[\d+\]:?\s*|Log Name\s*:.*|TimeCreated\s*:.*|ProviderName\s*:.*)$")
 _KEY = re.compile(r"\s*([A-Z][A-Za-z ]{1,30}?)\s*:\s*(.*)$")
 _NAMES = {
     "log name": "Channel", "logname": "Channel", "source": "Provider.Name", "providername": "Provider.Name",
-    "provider name": "Provider.Name", "event id": "EventID", "id": "EventID", "date": "Date", "timecreated": "Date",
-    "level": "Level",
+    "provider name": "Provider.Name", "event id": "EventID", "eventid": "EventID", "id": "EventID",
+    "date": "Date", "timecreated": "Date", "date and time": "Date", "level": "Level",
     "leveldisplayname": "Level", "message": "Description", "description": "Description", "recordid": "EventRecordID",
 }  # fmt: skip
 _LEVELS = {"critical": "1", "error": "2", "warning": "3", "information": "4", "verbose": "5"}
@@ -41,6 +42,36 @@ def looks_like_event_text(head: bytes) -> bool:
     return re.search(rb"(?mi)^\s*(?:Log Name|ProviderName|Event\[\d+\]:?)\s*(?::|$)", head) is not None and (
         re.search(rb"(?mi)^\s*(?:Event ID|Id)\s*:\s*\d+", head) is not None
     )
+
+
+def looks_like_event_csv(head: bytes) -> bool:
+    """Tell from its first line whether a source is events as Event Viewer or `Export-Csv` save them."""
+    first = head.splitlines()[0].lower() if head else b""
+    return (
+        b"," in first
+        and (b"providername" in first or b"source" in first)
+        and (re.search(rb"(?:^|[\",])(?:event id|id|eventid)(?:[\",]|$)", first) is not None)
+    )
+
+
+def read_csv(path: Path | str) -> Iterator[tuple[bytes, dict[str, str]]]:
+    """Yield each row, its cells joined by commas, and its fields; Event Viewer's description has no heading."""
+    lines = (
+        line.decode("utf-8", "replace").lstrip("\ufeff").replace("\0", "") + "\n" for line in read_lines(path)
+    )
+    for row in csv.DictReader(lines, restkey="Message"):
+        cells = [
+            one for value in row.values() for one in (value if isinstance(value, list) else [value or ""])
+        ]
+        fields = {
+            _NAMES[name.strip().lower()]: (
+                " ".join(value) if isinstance(value, list) else value or ""
+            ).strip()
+            for name, value in row.items()
+            if name and name.strip().lower() in _NAMES
+        }
+        if fields.get("EventID"):
+            yield ",".join(cells).encode(), _finish(fields)
 
 
 def read_blocks(path: Path | str) -> Iterator[tuple[bytes, dict[str, str]]]:

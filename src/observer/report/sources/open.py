@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from observer.report.sources.evtx import read_evtx
-from observer.report.sources.evtx_text import looks_like_event_text
+from observer.report.sources.evtx import looks_like_event_json, read_evtx
+from observer.report.sources.evtx_text import looks_like_event_csv, looks_like_event_text
 from observer.report.sources.journal import looks_like_journal, read_journal
 from observer.report.sources.line import LogLine
 from observer.report.sources.raw import open_bytes, read_lines
@@ -64,7 +64,13 @@ def _sniffed(path: Path | str, label: str) -> Iterator[LogLine]:
     with open_bytes(path) as stream:
         head = stream.read(4096)
     text = head.lstrip(b"\xef\xbb\xbf \r\n\t")
-    if head.startswith(b"ElfFile\x00") or text.startswith(b"<Event") or looks_like_event_text(head):
+    if (
+        head.startswith(b"ElfFile\x00")
+        or text.startswith(b"<Event")
+        or looks_like_event_text(head)
+        or looks_like_event_csv(text)
+        or looks_like_event_json(head)
+    ):
         return read_evtx(path, label)
     if looks_like_journal(head):
         return read_journal(path, label)
