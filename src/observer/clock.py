@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["boot_id", "boot_ns", "monotonic_ns", "to_datetime", "wall_ns"]
+__all__ = ["boot_id", "boot_ns", "device_ns", "monotonic_ns", "to_datetime", "wall_ns"]
 
 
 def wall_ns() -> int:
@@ -23,6 +23,14 @@ def monotonic_ns() -> int:
 def boot_ns() -> int:
     """Return CLOCK_BOOTTIME in ns: like monotonic, but counts time asleep. Source: clock_gettime(2)."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def device_ns(handle: int) -> int:
+    """Return the clock behind an open clock device (/dev/ptpN) in ns; raises OSError where it has none.
+
+    Source: clock_gettime(2), "Dynamic clocks".
+    """
+    return time.clock_gettime_ns(~handle << 3 | 3)
 
 
 def boot_id() -> str:

@@ -34,6 +34,9 @@ period = "500ms"
 cpu_some10 = "0%"
 [pstore]
 period = "1s"
+[peer]
+period = "1s"
+peers = ["/run/wsl-monitor/agent.sock"]
 """
 # A parent that waits for a vfork is in uninterruptible sleep; so is nothing else that can be made without breaking a disk.
 BLOCK = """
@@ -118,6 +121,7 @@ EXPECTED = {
         "network.interface",
         "signal.sent",
         "clock.sample",
+        "clock.exchange",
     ),
 }
 

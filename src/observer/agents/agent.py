@@ -25,6 +25,7 @@ from observer.agents.collector import Collector, Context, Observation
 from observer.agents.dumps import Dumper
 from observer.agents.host import HostIdentity, read_clocks, read_host
 from observer.agents.last_minute import PreviousRun, examine_previous_run, report_of, write_private
+from observer.agents.link.clock_peer import ClockServer, clock_answer
 from observer.agents.link.notify import notify
 from observer.agents.link.status_socket import StatusSocket
 from observer.agents.log_store import LogStore
@@ -133,7 +134,7 @@ class Agent:
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGUSR1, lambda *_: self._dumper.ask("signal"))
         self._begin()
-        server = self._serve()
+        servers = self._serve()
         self.supervisor.tend()
         notify("READY=1\nSTATUS=collecting")
         ready(f"run {self.run_id}, log {self.places.log}")
@@ -141,7 +142,7 @@ class Agent:
             while not self._halt.wait(_TICK_S):
                 self._tick()
         finally:
-            if server is not None:
+            for server in servers:
                 server.close()
             self._end()
         return 0
@@ -262,12 +263,15 @@ class Agent:
                 self.positions.set(kind.name, position)
         self.positions.save()
 
-    def _serve(self) -> StatusSocket | None:
-        if self.places.socket is None:
-            return None
-        server = StatusSocket(self.places.socket, self._answer)
-        server.start()
-        return server
+    def _serve(self) -> list[StatusSocket | ClockServer]:
+        peer = self.settings.sections.get("peer")
+        places = peer.texts("listen") if peer is not None else ()
+        servers: list[StatusSocket | ClockServer] = [ClockServer(one, self.host.boot_id) for one in places]
+        if self.places.socket is not None:
+            server = StatusSocket(self.places.socket, self._answer)
+            server.start()
+            servers.append(server)
+        return servers
 
     def _answer(self, request: dict[str, Any]) -> Iterable[bytes]:
         asked = request.get("ask")
@@ -277,9 +281,11 @@ class Agent:
             return lines[-last:] if isinstance(last, int) and last > 0 else lines
         if asked == "dump":
             return [json.dumps(self._dumper.dump("request")).encode()]
+        if asked == "clocks":
+            return [clock_answer(self.host.boot_id)]
         if asked == "status":
             return [json.dumps(self.status()).encode()]
-        return [b'{"error":"ask for status, buffer or dump"}']
+        return [b'{"error":"ask for status, buffer, dump or clocks"}']
 
     def _tick(self) -> None:
         self.supervisor.tend()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's Unix socket: one line of JSON asks, lines of JSON answer, and the connection ends.
 
-Requests are `{"ask":"status"}`, `{"ask":"buffer","last":N}` and `{"ask":"dump"}`. Only the socket's mode decides who may ask.
+Requests are `{"ask":"status"}`, `{"ask":"buffer","last":N}`, `{"ask":"dump"}` and `{"ask":"clocks"}`. Only the socket's mode
+decides who may ask.
 """
 
 from __future__ import annotations

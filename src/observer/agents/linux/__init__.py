@@ -12,6 +12,7 @@ from observer.agents.linux.journal import JournalWatcher
 from observer.agents.linux.kills import KillWatcher
 from observer.agents.linux.kmsg import KernelMessageTap
 from observer.agents.linux.network import NetworkHealthWatcher
+from observer.agents.linux.peer import ClockPeer
 from observer.agents.linux.pressure import PressureStallMonitor
 from observer.agents.linux.pstore import PstoreCollector
 from observer.agents.linux.resources import ResourceMonitor
@@ -34,6 +35,7 @@ COLLECTORS: tuple[type[Collector], ...] = (
     NetworkHealthWatcher,
     KillWatcher,
     ClockWatcher,
+    ClockPeer,
 )
 
 
