@@ -185,7 +185,7 @@ def _minute(view: ReportView) -> str:
 
 def _table(events: Sequence[Mapping[str, Any]], label: str) -> str:
     heads = "".join(
-        f"<th>{name}</th>" for name in ("time", "±", "side", "severity", "source", "text", "chain")
+        f"<th>{name}</th>" for name in ("time", "error", "side", "severity", "source", "text", "chain")
     )
     rows = "".join(map(_row, events)) or "<tr><td>nothing</td></tr>"
     return (
@@ -200,7 +200,7 @@ def _row(element: Mapping[str, Any]) -> str:
     known = severity if severity in ("critical", "error", "warning", "malformed") else "info"
     origin = "host" if element["origin"] == "host" else "guest"
     error = element.get("errorMs")
-    bar = "unknown" if error is None else f"{error:g} ms"
+    bar = "±?" if error is None else f"±{error:g} ms"
     relayed = " (relayed)" if "relayedBy" in element else ""
     return (
         f'<tr class="{origin} sev-{known}"><td class="time mono">{_text(str(element.get("corrected") or "no time")[11:23])}</td>'

@@ -131,8 +131,8 @@ def _stands(rule: Verdict, cluster: list[Fact], boot: Boot) -> bool:
             return False
     if rule.repeat > 1 and sum(1 for _ in cluster) < min(rule.repeat, 40):
         return False
-    if rule.at_end is None or boot.last is None:
-        return True
+    if rule.at_end is None or boot.last is None or cluster[-1].role == "aftermath":
+        return True  # what the next boot tells of this one's end stands at it
     end = Fact("", boot.last, "", {}, "end", 0)
     left = gap_s(cluster[-1], end)
     return left is None or left <= rule.at_end
