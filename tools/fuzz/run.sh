@@ -1,31 +1,33 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Fuzz the parsers of the sealed log with LLVM's libFuzzer on a stable compiler.
+# Fuzz the parsers of hostile bytes with LLVM's libFuzzer on a stable compiler: the sealed log's, and those of snapshot files.
 #
-#   run.sh [EXECUTIONS] [TARGET...]     default: 1,000,000 of each target
+#   run.sh [EXECUTIONS] [CRATE/TARGET...]     default: 1,000,000 of each target; a crate is evidence or snapshot
 #
-# The corpus starts from the vectors in tests/vectors/evidence-fuzz and, minimised, goes back there. What breaks a parser lies in
-# build/fuzz/<target>-crash-*. Builds need a C++ compiler, which libfuzzer-sys uses for its runtime.
+# The corpus starts from the vectors in tests/vectors/CRATE-fuzz and, minimised, goes back there. What breaks a parser lies in
+# build/fuzz/CRATE/<target>-crash-*. Builds need a C++ compiler, which libfuzzer-sys uses for its runtime.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 executions=${1:-1000000}
 shift || true
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(line manifest chainstate checkpoint proof)
-here=build/fuzz
-mkdir -p "$here"
+[ ${#targets[@]} -gt 0 ] || targets=(evidence/{line,manifest,chainstate,checkpoint,proof} snapshot/{ends,frame,node,whole})
 host=$(rustc -vV | sed -n 's/^host: //p')
 
-# What cargo-fuzz passes, less the address sanitizer: that needs a nightly compiler, and this crate holds no unsafe code.
+# What cargo-fuzz passes, less the address sanitizer: that needs a nightly compiler, and these crates hold no unsafe code.
 flags="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
 flags+=" -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"
-RUSTFLAGS="$flags" cargo build --quiet --locked --release --target "$host" --target-dir "$here/target" \
-    --manifest-path rust/observer-evidence/fuzz/Cargo.toml
+for crate in $(printf '%s\n' "${targets[@]%/*}" | sort -u); do
+    mkdir -p "build/fuzz/$crate"
+    RUSTFLAGS="$flags" cargo build --quiet --locked --release --target "$host" --target-dir build/fuzz/target \
+        --manifest-path "rust/observer-$crate/fuzz/Cargo.toml"
+done
 
-for target in "${targets[@]}"; do
-    program=$here/target/$host/release/$target
-    corpus=$here/$target kept=tests/vectors/evidence-fuzz/$target.base64
+for each in "${targets[@]}"; do
+    crate=${each%/*} target=${each#*/} here=build/fuzz/${each%/*}
+    program=build/fuzz/target/$host/release/$target
+    corpus=$here/$target kept=tests/vectors/$crate-fuzz/$target.base64
     rm -rf "$corpus" "$corpus.min" && mkdir -p "$corpus" "$corpus.min"
     python3 tools/fuzz/corpus.py unpack "$kept" "$corpus"
     # Ten seconds (of the wall clock: a busy machine must not look like a hang) and 512 MB for one input of at most 8 KiB.

@@ -18,6 +18,8 @@ const SHDR: u64 = 64;
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 const PN_XNUM: u16 = 0xffff;
+/// Larger files cannot be made by any file system.
+const LARGEST: u64 = 1 << 60;
 /// A stretch of this many pages that were never touched is left out of the file: a debugger could not read it through anyway.
 const GAP_PAGES: u64 = 1 << 18; // 1 GiB; what is smaller is a hole in the file and reads as the zeros it was
 
@@ -69,6 +71,13 @@ pub fn write(snapshot: &mut Snapshot, pid: u32, path: &Path) -> Result<CoreRepor
     let mut segments = plan(&process);
     let machine = snapshot.manifest.metadata.get("machine").and_then(serde_json::Value::as_u64);
     let mut report = CoreReport { machine: machine.map_or_else(self::machine, |m| m as u16), ..CoreReport::default() };
+    let in_file =
+        segments.iter().filter(|segment| segment.in_file).try_fold(0u64, |sum, s| sum.checked_add(s.pages * PAGE as u64));
+    if in_file.is_none_or(|bytes| bytes > LARGEST) {
+        return Err(SnapshotError::Usage(format!(
+            "process {pid} is too large for a core: a region of it reaches far beyond its file"
+        )));
+    }
     let head = head(&mut segments, notes.len() as u64, report.machine);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let file = file.map_err(|source| io_error("make", path, source))?;
@@ -191,12 +200,14 @@ fn fill(snapshot: &mut Snapshot, segment: &Segment<'_>, file: &File, path: &Path
             }
             Seen::Class(ZERO, count) => count,
             Seen::Class(REFERENCE, count) => {
-                for step in at..at + count {
+                let there = sources.pages_from(region.source, region.offset.saturating_add(at * page)).min(count);
+                for step in at..at + there {
                     match sources.page(region.source, region.offset + step * page) {
                         Ok(bytes) => put(&bytes, step)?,
                         Err(_) => report.absent_pages += 1,
                     }
                 }
+                report.absent_pages += count - there;
                 report.reference_pages += count;
                 count
             }

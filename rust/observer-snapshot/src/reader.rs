@@ -9,7 +9,7 @@ use crate::node::{self, Entry, REFERENCE, STORED, ZERO};
 use crate::opened::{format, Opened};
 use crate::source::Sources;
 use crate::{rules, PAGE};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ pub struct Snapshot {
     frames: HashMap<(u32, u64), Arc<Vec<u8>>>,
     order: VecDeque<(u32, u64)>,
     zero: Digest,
+    /// Offsets of this file's own frames that were opened and held, while somebody asks.
+    pub(crate) opened: Option<HashSet<u64>>,
 }
 
 fn id_text(id: &[u8; 16]) -> String {
@@ -91,6 +93,7 @@ impl Snapshot {
             note,
             frames: HashMap::new(),
             order: VecDeque::new(),
+            opened: None,
             zero: digest::zero_page(),
         };
         snapshot.open_others(path)?;
@@ -132,6 +135,9 @@ impl Snapshot {
             if let Some(oldest) = self.order.pop_front() {
                 self.frames.remove(&oldest);
             }
+        }
+        if let Some(seen) = self.opened.as_mut().filter(|_| file == 0) {
+            seen.insert(offset);
         }
         let found = Arc::new(plain);
         self.frames.insert((file, offset), Arc::clone(&found));

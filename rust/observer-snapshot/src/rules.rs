@@ -5,6 +5,8 @@ use crate::manifest::{Manifest, Process, Region, SCHEMA};
 use crate::node::{REFERENCE, UNKNOWN, ZERO};
 use crate::{NODE_BYTES, PAGE};
 
+/// A component is handed out in one piece, so it must fit the memory of whoever looks at a file of a stranger.
+const COMPONENT_BYTES_MAX: u64 = 64 << 20;
 const PAGE_MASK: u64 = PAGE as u64 - 1;
 
 /// Check everything that a reader relies on.
@@ -25,6 +27,9 @@ pub fn check(manifest: &Manifest, file_length: u64) -> Result<(), String> {
         let room = component.frames.len() as u64 * crate::frame::COMPONENT_MAX as u64;
         if component.size_bytes > room || component.frames.iter().any(|offset| *offset >= file_length) {
             return Err(format!("component {:?} is larger than its frames", component.name));
+        }
+        if component.size_bytes > COMPONENT_BYTES_MAX {
+            return Err(format!("component {:?} is larger than 64 MiB", component.name));
         }
         digest(&component.digest)?;
     }

@@ -112,6 +112,13 @@ impl Sources {
         Err(why)
     }
 
+    /// How many pages the file has from an offset on; 0 when it is not here.
+    #[must_use]
+    pub fn pages_from(&self, index: Option<u32>, offset: u64) -> u64 {
+        let length = self.open(index).ok().and_then(|file| file.metadata().ok()).map_or(0, |facts| facts.len());
+        length.saturating_sub(offset).div_ceil(PAGE as u64)
+    }
+
     /// A page; behind the file's end it is zeros, as in memory.
     ///
     /// # Errors

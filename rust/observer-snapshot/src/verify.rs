@@ -10,6 +10,7 @@ use crate::reader::{Seen, Snapshot};
 use crate::{rules, source, writer, PAGE};
 use observer_evidence::{Note, VerifierKey};
 use serde::Serialize;
+use std::collections::HashSet;
 
 const LISTED_MAX: usize = 1000; // places that are named; all are counted
 
@@ -71,11 +72,13 @@ fn elsewhere(name: impl Into<String>, what: impl Into<String>) -> Damage {
 pub fn verify(snapshot: &mut Snapshot, signer: Option<&str>) -> Result<Report> {
     let mut report = Report::default();
     check_note(snapshot, signer, &mut report);
+    snapshot.opened = Some(HashSet::new());
     let processes = std::mem::take(&mut snapshot.manifest.processes);
     let done = processes.iter().try_for_each(|process| {
         process.regions.iter().try_for_each(|region| check_region(snapshot, process.pid, region, &mut report))
     });
     snapshot.manifest.processes = processes;
+    let opened = snapshot.opened.take().unwrap_or_default();
     done?;
     for component in &snapshot.manifest.components {
         match snapshot.component(component) {
@@ -83,7 +86,7 @@ pub fn verify(snapshot: &mut Snapshot, signer: Option<&str>) -> Result<Report> {
             Err(error) => report.add(elsewhere(format!("{} {}", component.kind, component.name), error.to_string())),
         }
     }
-    walk(snapshot, &mut report);
+    walk(snapshot, &opened, &mut report);
     Ok(report)
 }
 
@@ -127,7 +130,7 @@ fn check_region(snapshot: &mut Snapshot, pid: u32, region: &Region, report: &mut
 }
 
 /// Go over all frames of this file, also those that a later one replaced: a bit that changed anywhere is found.
-fn walk(snapshot: &Snapshot, report: &mut Report) {
+fn walk(snapshot: &Snapshot, opened: &HashSet<u64>, report: &mut Report) {
     let own = &snapshot.files[0];
     let (mut stored, mut plain) = (Vec::new(), Vec::new());
     let (mut at, end) = (own.start, own.length - ENDS as u64);
@@ -139,7 +142,8 @@ fn walk(snapshot: &Snapshot, report: &mut Report) {
                 break; // where the next frame begins is not known any more
             }
         };
-        match own.frame(at, None, &mut stored, &mut plain) {
+        let held = opened.contains(&at).then_some(Ok(head)); // its pages were read and held
+        match held.unwrap_or_else(|| own.frame(at, None, &mut stored, &mut plain)) {
             Ok(_) => report.frames_held += 1,
             Err(error) => report.add(elsewhere(format!("frame at byte {at}"), error.to_string())),
         }

@@ -189,13 +189,19 @@ impl Writer {
             entries[*at].digest = *digest;
         }
         if keep {
-            self.frame_pages(scratch, &pages, entries)?;
+            let together = (pages.len() == bytes.len() / PAGE).then_some(bytes);
+            self.frame_pages(scratch, (&pages, together), entries)?;
         }
         Ok(())
     }
 
-    /// Put pages that are not known yet into frames of at most 16.
-    fn frame_pages(&self, scratch: &mut Scratch, pages: &[(usize, &[u8])], entries: &mut [Entry]) -> Result<()> {
+    /// Put pages that are not known yet into frames of at most 16; `together` are the same bytes where they lie one after the other.
+    fn frame_pages(
+        &self,
+        scratch: &mut Scratch,
+        (pages, together): (&[(usize, &[u8])], Option<&[u8]>),
+        entries: &mut [Entry],
+    ) -> Result<()> {
         let mut fresh: Vec<(usize, &[u8])> = Vec::with_capacity(pages.len());
         {
             let known = self.known();
@@ -209,13 +215,17 @@ impl Writer {
         self.counts.duplicate.fetch_add((pages.len() - fresh.len()) as u64, Ordering::Relaxed);
         self.counts.stored.fetch_add(fresh.len() as u64, Ordering::Relaxed);
         for group in fresh.chunks(FRAME_PAGES) {
-            scratch.fresh.clear();
             let at = scratch.out.len();
-            for (index, (entry, page)) in group.iter().enumerate() {
-                scratch.fresh.extend_from_slice(page);
-                scratch.waiting.push((*entry, at, index as u8));
-            }
-            let sealed = self.sealer.seal(&mut scratch.press, Kind::Pages, &scratch.fresh, &mut scratch.out);
+            scratch.waiting.extend(group.iter().enumerate().map(|(index, (entry, _))| (*entry, at, index as u8)));
+            let plain = match together {
+                Some(bytes) if fresh.len() == pages.len() && pages.len() <= FRAME_PAGES => bytes,
+                _ => {
+                    scratch.fresh.clear();
+                    group.iter().for_each(|(_, page)| scratch.fresh.extend_from_slice(page));
+                    &scratch.fresh
+                }
+            };
+            let sealed = self.sealer.seal(&mut scratch.press, Kind::Pages, plain, &mut scratch.out);
             sealed.map_err(|source| self.failed(source))?;
         }
         Ok(())
