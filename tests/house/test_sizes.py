@@ -32,6 +32,7 @@ EXCEPTIONS: dict[str, str] = {
     "src/observer/cli": "one file for each verb and action; none uses another's",
     "rust/observer-evidence": "one format: writer, verifier, proofs and notes share its types, and its attack tests its helpers",
     "rust/observer-replay": "recorder and replayer are two ends of one stream: they share its types and tables",
+    "rust/observer-image": "one engine: capture and re-creation share its wrappers of the kernel and its reading of mappings",
     "rust/observer-replay/src/effects/table.rs": "table: one row for each system call",
     "rust/observer-py/src/errors.rs:from_evidence": "table: one row for each error of the log",
     **{

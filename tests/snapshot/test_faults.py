@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 import sys
 import threading
@@ -119,52 +118,3 @@ def test_a_filter_that_kills_is_not_woken(start: Start) -> None:
     process.stdin.write(b"x")
     process.stdin.close()
     assert process.wait(timeout=20) == 0
-
-
-JAVA = """
-public class Waits {
-    public static void main(String[] words) throws Exception {
-        byte[][] kept = new byte[200][];
-        for (int n = 0; n < kept.length; n++) { kept[n] = new byte[100000]; kept[n][7] = (byte) n; }
-        System.out.println("ready");
-        Thread.sleep(1000000);
-        System.out.println(kept.length);
-    }
-}
-"""
-NODE = "const kept = 'of a node'.repeat(100000); console.log('ready'); setInterval(() => kept.length, 1000)"
-PYTHON = "import numpy; kept = numpy.arange(5_000_000); print('ready', flush=True); input()"
-
-
-@pytest.mark.parametrize("what", ["java", "node", "numpy"])
-def test_real_programs(start: Start, tmp_path: Path, what: str) -> None:
-    source = tmp_path / "Waits.java"
-    source.write_text(JAVA)
-    lines = {
-        "java": ["java", str(source)],
-        "node": ["node", "-e", NODE],
-        "numpy": [sys.executable, "-c", PYTHON],
-    }
-    if shutil.which(lines[what][0]) is None:
-        pytest.skip(f"{what} is not installed: it is NOT captured")
-    if what == "numpy":
-        pytest.importorskip("numpy", reason="numpy is not installed: a process with it is NOT captured")
-    process = start("", command=lines[what])
-    snapshotter = snapshot.Snapshotter(snapshot.process_target(process.pid))
-    for _ in range(3):
-        taken = snapshotter.take()
-        file = snapshot.open_snapshot(taken.snapshot_id)
-        snapshot.verify_snapshot(file, snapshot.SnapshotStore())
-        assert len(snapshot.Analysis(file).threads(process.pid)) == len(
-            list(Path(f"/proc/{process.pid}/task").iterdir())
-        )
-    core = tmp_path / "core"
-    snapshot.Analysis(file).write_core(core, pid=process.pid)
-    if shutil.which("gdb"):
-        found = subprocess.run(
-            ["gdb", "-batch", "-nx", "-ex", "info threads", "-c", core],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert found.stdout.count("LWP") >= len(snapshot.Analysis(file).threads(process.pid))

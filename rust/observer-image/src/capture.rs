@@ -4,10 +4,11 @@
 use crate::components::{self, Part};
 use crate::draft::{Changes, RegionDraft};
 use crate::error::{ImageError, Result};
+use crate::kept::Kept;
 use crate::maps;
 use crate::memory::Memory;
 use crate::pagemap::{self, PageMap, Stretch};
-use crate::pipeline::{self, Done, Job, Kept, Supply};
+use crate::pipeline::{self, Done, Job, Supply};
 use crate::policy;
 use crate::procfs;
 use crate::request::Request;
@@ -27,7 +28,7 @@ use std::path::PathBuf;
 /// What is left may be kept in memory, so that everything runs again while it is compressed; more is written while it stands.
 const KEPT_MAX: u64 = 96 << 20;
 /// Room that is always made ready.
-const KEPT_READY: usize = 32 << 20;
+pub(crate) const KEPT_READY: usize = 32 << 20;
 
 /// One capture on its way.
 pub(crate) struct Capture<'a> {
@@ -57,7 +58,7 @@ fn file_id(text: &str) -> Result<[u8; 16]> {
 
 pub(crate) fn capture(session: &mut Session, request: &Request, secrets: &Secrets) -> Result<Report> {
     let done = begin(session, request, secrets).and_then(|mut capture| {
-        let standing = capture.take()?;
+        let standing = if request.bodies.is_empty() { capture.take()? } else { capture.take_bodies()? };
         finish::finish(capture, standing)
     });
     if done.is_err() {
@@ -66,7 +67,7 @@ pub(crate) fn capture(session: &mut Session, request: &Request, secrets: &Secret
     done
 }
 
-fn begin<'a>(session: &'a mut Session, request: &'a Request, secrets: &'a Secrets) -> Result<Capture<'a>> {
+pub(crate) fn begin<'a>(session: &'a mut Session, request: &'a Request, secrets: &'a Secrets) -> Result<Capture<'a>> {
     let codec = Codec { compressed: request.compressed, encrypted: request.encrypted };
     let plan = Plan {
         path: PathBuf::from(&request.path),
@@ -75,7 +76,7 @@ fn begin<'a>(session: &'a mut Session, request: &'a Request, secrets: &'a Secret
         key_block: secrets.key_block.clone(),
         key: secrets.key.clone(),
     };
-    if scope(request).members().is_empty() {
+    if request.bodies.is_empty() && scope(request).members().is_empty() {
         return Err(ImageError::Gone(request.pids.first().copied().unwrap_or(0)));
     }
     let writer = Writer::create(&plan)?;
@@ -135,14 +136,12 @@ impl Capture<'_> {
             }
         }
         self.rounds_of_copying()?;
-        if self.session.kept_ready < KEPT_READY {
-            self.session.kept.reserve(KEPT_READY);
-            self.session.kept_ready = KEPT_READY;
-        }
+        self.session.kept.reserve(KEPT_READY);
         let stop = Stop::all(&scope(self.request), &members)?;
         let standing = self.while_standing(&stop);
         self.restless.clone_from(&stop.restless);
         self.stood_ns.push(stop.release());
+        self.session.kept.sort();
         standing
     }
 
@@ -189,11 +188,10 @@ impl Capture<'_> {
             }
             for (start, end) in unmarked {
                 let part = maps::Mapping { start, end, offset: mapping.offset + (start - mapping.start), ..mapping.clone() };
-                let Ok((content, _)) = watched.map.look((start, end)) else {
+                let Ok(content) = watched.map.arm((start, end), &mut watched.armed) else {
                     continue; // unmapped meanwhile: what is there then is read while everything stands
                 };
                 watched.marked = pagemap::either(&watched.marked, &[(start, end)]);
-                watched.populated = pagemap::either(&watched.populated, &content);
                 let content = standing::with_first_page(&part, &decision, content);
                 drafts.push((RegionDraft::new(part, decision.clone()), content));
             }
@@ -324,7 +322,7 @@ pub(crate) fn hashed_only(regions: &[RegionDraft]) -> Vec<Stretch> {
     regions.iter().filter(|region| region.decision.policy == "hash").map(RegionDraft::span).collect()
 }
 
-fn watch(pid: u32) -> Result<Watched> {
+pub(crate) fn watch(pid: u32) -> Result<Watched> {
     let flags = maps::flags(pid);
     Ok(Watched { flags, ..watch_now(pid)? })
 }
@@ -338,7 +336,7 @@ fn watch_now(pid: u32) -> Result<Watched> {
         map,
         flags: std::collections::HashMap::new(),
         regions: Vec::new(),
-        populated: Vec::new(),
         marked: Vec::new(),
+        armed: Vec::new(),
     })
 }

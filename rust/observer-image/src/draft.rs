@@ -110,6 +110,19 @@ pub struct Changes {
     pub gone: Vec<Stretch>,
 }
 
+impl Changes {
+    /// Take in that stretches were given back.
+    pub fn forget(&mut self, gone: &[Stretch]) {
+        for (start, end) in gone {
+            let stale: Vec<u64> = self.pages.range(*start..*end).map(|(address, _)| *address).collect();
+            for address in stale {
+                self.pages.remove(&address);
+            }
+        }
+        self.gone = pagemap::either(&self.gone, gone);
+    }
+}
+
 /// Build the nodes of `region` from what was known of its addresses before (`old`) and from what changed since.
 ///
 /// # Errors

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! After everything runs again: store what was kept, put nodes together, write components and the manifest.
 
-use crate::capture::Capture;
+use crate::capture::{Capture, KEPT_READY};
 use crate::components::{self, Part};
 use crate::error::Result;
 use crate::maps;
 use crate::procfs;
-use crate::request::Selection;
+use crate::request::{Request, Selection};
 use crate::session::{EarlierFile, Report};
 use crate::standing::Standing;
 use observer_snapshot::frame::FileKey;
@@ -46,7 +46,7 @@ pub(crate) fn finish(mut capture: Capture<'_>, mut standing: Vec<Standing>) -> R
         capture.store(process, true)?;
         capture.rebuild(process)?;
     }
-    capture.session.kept.clear();
+    capture.session.kept.clear(KEPT_READY);
     let mut sources = Vec::new();
     let processes: Vec<Process> = standing.iter().map(|process| describe(&mut capture, process, &mut sources)).collect();
     let components = write_components(&mut capture, &mut standing)?;
@@ -64,7 +64,7 @@ pub(crate) fn finish(mut capture: Capture<'_>, mut standing: Vec<Standing>) -> R
         plugin_id: None,
         wall_ns: capture.instant.0,
         boot_ns: capture.instant.1,
-        boot_id: procfs::text("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned(),
+        boot_id: boot_id(request),
         target: request.target.clone(),
         method: method(&capture),
         totals: totals(&capture, &processes),
@@ -75,6 +75,13 @@ pub(crate) fn finish(mut capture: Capture<'_>, mut standing: Vec<Standing>) -> R
         metadata,
     };
     write(capture, &manifest)
+}
+
+fn boot_id(request: &Request) -> String {
+    match &request.instant {
+        Some((_, _, known)) => known.clone(),
+        None => procfs::text("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned(),
+    }
 }
 
 fn write(capture: Capture<'_>, manifest: &Manifest) -> Result<Report> {
@@ -101,12 +108,21 @@ fn write(capture: Capture<'_>, manifest: &Manifest) -> Result<Report> {
 
 fn describe(capture: &mut Capture<'_>, standing: &Standing, sources: &mut Vec<Source>) -> Process {
     let pid = standing.pid;
+    let named = |start: u64| standing.told.as_ref()?.names.iter().find(|(from, to, _)| (*from..*to).contains(&start));
     let origins = &mut capture.session.origins;
     let regions = standing.regions.iter().map(|draft| {
-        let at = origins.list(pid, &draft.mapping, sources);
-        draft.to_region(at, at.and_then(|at| sources.get(at as usize)))
+        let at = origins.list(standing.real, &draft.mapping, sources);
+        let mut region = draft.to_region(at, at.and_then(|at| sources.get(at as usize)));
+        if let Some((_, _, name)) = named(region.start) {
+            region.name.clone_from(name);
+        }
+        region
     });
     let regions = regions.collect();
+    if let Some(told) = &standing.told {
+        let (comm, exe) = (told.comm.clone(), told.exe.clone());
+        return Process { pid, ppid: told.ppid, comm, exe, threads: standing.threads.clone(), regions };
+    }
     let text = |name: &str| {
         let found = capture.parts.iter().find(|(part, _)| part.pid == pid && part.kind == "process" && part.name == name);
         found.map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
@@ -130,9 +146,11 @@ fn write_components(capture: &mut Capture<'_>, standing: &mut [Standing]) -> Res
     let mut parts: Vec<Part> = std::mem::take(&mut capture.parts);
     for process in &mut *standing {
         parts.append(&mut process.parts);
-        parts.extend(components::descriptors(process.pid, &process.descriptors));
+        if process.told.is_none() {
+            parts.extend(components::descriptors(process.pid, &process.descriptors));
+        }
     }
-    if let Some(first) = standing.first() {
+    if let Some(first) = standing.first().filter(|first| first.told.is_none()) {
         parts.extend(components::cgroups(first.pid));
         parts.extend(components::kernel(first.pid));
     }
@@ -151,9 +169,10 @@ fn write_components(capture: &mut Capture<'_>, standing: &mut [Standing]) -> Res
 
 fn method(capture: &Capture<'_>) -> Map<String, Value> {
     let marked = capture.session.watched.values().any(|watched| watched.tracker.is_some());
+    let replayed = !capture.request.bodies.is_empty();
     let value = json!({
-        "tracking": if marked { "uffd-wp" } else { "stop" },
-        "stop": "ptrace",
+        "tracking": if replayed { "replay" } else if marked { "uffd-wp" } else { "stop" },
+        "stop": if replayed { "replay" } else { "ptrace" },
         "labels": capture.labels,
         "pauses_ns": capture.stood_ns,
         "rounds": capture.rounds,

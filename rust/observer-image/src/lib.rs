@@ -3,13 +3,16 @@
 //!
 //! Below, `sys` wraps the kernel; above it, each file does one thing and `session` puts them together.
 
+pub mod bodies;
 pub mod capture;
+pub mod cell;
 pub mod components;
 pub mod descriptors;
 pub mod draft;
 pub mod error;
 pub mod finish;
 pub mod inject;
+pub mod kept;
 pub mod maps;
 pub mod memory;
 pub mod origin;
@@ -17,6 +20,7 @@ pub mod pagemap;
 pub mod pipeline;
 pub mod policy;
 pub mod procfs;
+pub mod recreate;
 pub mod request;
 pub mod rounds;
 pub mod session;

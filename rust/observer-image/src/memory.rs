@@ -24,6 +24,35 @@ impl Memory {
         Memory { pid: pid as sys::Tid, file: File::open(format!("/proc/{pid}/mem")).ok() }
     }
 
+    /// Cut stretches into groups that one call reads, with their sizes.
+    #[must_use]
+    pub fn groups(stretches: &[Stretch]) -> Vec<(Vec<Stretch>, usize)> {
+        let mut out = Vec::new();
+        let (mut group, mut size) = (Vec::new(), 0);
+        for &(mut start, end) in stretches {
+            while start < end {
+                let part = (end - start).min((BUFFER - size) as u64);
+                group.push((start, start + part));
+                (start, size) = (start + part, size + part as usize);
+                if size == BUFFER || group.len() == STRETCHES {
+                    out.push((std::mem::take(&mut group), size));
+                    size = 0;
+                }
+            }
+        }
+        if size > 0 {
+            out.push((group, size));
+        }
+        out
+    }
+
+    /// Read a group into room of its size; false when not all of it can be read.
+    #[must_use]
+    pub fn at_once(&self, group: &[Stretch], out: &mut [u8]) -> bool {
+        let remote: Vec<(u64, usize)> = group.iter().map(|(start, end)| (*start, (end - start) as usize)).collect();
+        sys::read_stretches(self.pid, &remote, out).ok() == Some(out.len())
+    }
+
     /// Go over pages in order, as many at a time as fit the buffer: `take(address of the first, bytes, how many of them are known)`.
     /// Pages that cannot be read are told as none known.
     pub fn read<E>(
@@ -32,24 +61,7 @@ impl Memory {
         buffer: &mut Vec<u8>,
         mut take: impl FnMut(&[Stretch], &[u8], bool) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut group: Vec<Stretch> = Vec::new();
-        let mut size = 0;
-        for &(mut start, end) in stretches {
-            while start < end {
-                let part = (end - start).min((BUFFER - size) as u64);
-                group.push((start, start + part));
-                (start, size) = (start + part, size + part as usize);
-                if size == BUFFER || group.len() == STRETCHES {
-                    self.group(&group, size, buffer, &mut take)?;
-                    group.clear();
-                    size = 0;
-                }
-            }
-        }
-        if size > 0 {
-            self.group(&group, size, buffer, &mut take)?;
-        }
-        Ok(())
+        Memory::groups(stretches).iter().try_for_each(|(group, size)| self.group(group, *size, buffer, &mut take))
     }
 
     fn group<E>(
@@ -60,8 +72,7 @@ impl Memory {
         take: &mut impl FnMut(&[Stretch], &[u8], bool) -> Result<(), E>,
     ) -> Result<(), E> {
         buffer.resize(BUFFER, 0);
-        let remote: Vec<(u64, usize)> = group.iter().map(|(start, end)| (*start, (end - start) as usize)).collect();
-        if sys::read_stretches(self.pid, &remote, &mut buffer[..size]).ok() == Some(size) {
+        if self.at_once(group, &mut buffer[..size]) {
             return take(group, &buffer[..size], true);
         }
         for &(start, end) in group {

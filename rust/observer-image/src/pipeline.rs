@@ -2,6 +2,7 @@
 //! Copies pages with all processors: read, digest, compress, seal, write; each thread a window of 4 MiB at a time.
 
 use crate::error::{ImageError, Result};
+use crate::kept::Kept;
 use crate::memory::Memory;
 use crate::pagemap::Stretch;
 use observer_snapshot::digest::Digest;
@@ -19,65 +20,6 @@ pub enum Supply<'a> {
     Process(&'a Memory),
     /// What was read of the process with this id while it stood.
     Kept(&'a Kept, u32),
-}
-
-/// Pages read while a process stood.
-#[derive(Default)]
-pub struct Kept {
-    bytes: Vec<u8>,
-    places: BTreeMap<(u32, u64), (u64, usize, bool)>, // process and start: end, offset, known
-}
-
-impl Kept {
-    /// Read these pages now.
-    pub fn take(&mut self, pid: u32, memory: &Memory, stretches: &[Stretch]) {
-        let mut buffer = Vec::new();
-        let done: std::result::Result<(), ()> = memory.read(stretches, &mut buffer, |group, bytes, known| {
-            let mut at = self.bytes.len();
-            self.bytes.extend_from_slice(bytes);
-            for (start, end) in group {
-                self.places.insert((pid, *start), (*end, at, known));
-                at += (end - start) as usize;
-            }
-            Ok(())
-        });
-        debug_assert!(done.is_ok());
-    }
-
-    /// Make room beforehand: fresh memory is slow, and everything stands while it is filled.
-    pub fn reserve(&mut self, bytes: usize) {
-        self.bytes.resize(bytes, 1);
-        self.bytes.clear();
-    }
-
-    /// Forget what was kept; the room stays.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.places.clear();
-    }
-
-    fn read<E>(
-        &self,
-        pid: u32,
-        stretches: &[Stretch],
-        mut take: impl FnMut(&[Stretch], &[u8], bool) -> std::result::Result<(), E>,
-    ) -> std::result::Result<(), E> {
-        for &(mut start, end) in stretches {
-            while start < end {
-                let found = self.places.range((pid, 0)..=(pid, start)).next_back().filter(|(_, place)| place.0 > start);
-                let Some(((_, from), (until, offset, known))) = found else {
-                    take(&[(start, start + PAGE as u64)], &[0; PAGE], false)?;
-                    start += PAGE as u64;
-                    continue;
-                };
-                let stop = end.min(*until);
-                let at = offset + (start - from) as usize;
-                take(&[(start, stop)], &self.bytes[at..at + (stop - start) as usize], *known)?;
-                start = stop;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Some pages of one region in one window.
@@ -165,13 +107,12 @@ fn one(writer: &Writer, job: &Job<'_>, scratch: &mut Scratch, buffer: &mut Vec<u
         for part in bytes.chunks(FRAME_PAGES * PAGE) {
             writer.add_pages(scratch, part, job.keep, &mut entries)?;
         }
-        Ok(())
+        Ok(writer.settle(scratch, &mut entries)?) // while the bytes are still in the processor's cache
     };
     match &job.supply {
         Supply::Process(memory) => memory.read(&job.stretches, buffer, &mut take)?,
         Supply::Kept(kept, pid) => kept.read(*pid, &job.stretches, &mut take)?,
     }
-    writer.settle(scratch, &mut entries)?;
     let Some(((start, end), class)) = job.node else { return Ok(Done::Pages(entries)) };
     let mut all = vec![Entry::of(class); ((end - start) / PAGE as u64) as usize];
     let mut source = entries.into_iter();

@@ -28,6 +28,44 @@ pub struct Selection {
     pub components: Vec<String>,
 }
 
+/// State of a process that the caller knows.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Told {
+    /// Type of the component.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its thread; 0 for the process.
+    pub tid: u32,
+    /// Its bytes, hexadecimal.
+    pub hex: String,
+    /// Where a descriptor leads.
+    pub path: Option<String>,
+}
+
+/// A process that the caller holds still, under another id than it had: a replay at some point.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Body {
+    /// Its id, as recorded.
+    pub pid: u32,
+    /// Its parent's.
+    pub ppid: u32,
+    /// The process that holds its memory now.
+    pub real: u32,
+    /// Its name.
+    pub comm: String,
+    /// Its program.
+    pub exe: String,
+    /// Ids of its threads, the leader first.
+    pub threads: Vec<u32>,
+    /// Names of its mappings by address range.
+    pub names: Vec<(u64, u64, String)>,
+    /// Its state.
+    pub parts: Vec<Told>,
+}
+
 /// A capture.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -40,6 +78,12 @@ pub struct Request {
     pub cgroup: Option<String>,
     /// Never these.
     pub never: Vec<u32>,
+    /// Instead of all that: processes that stand already.
+    pub bodies: Vec<Body>,
+    /// Address ranges that are the caller's own in them.
+    pub hidden: Vec<(u64, u64)>,
+    /// Their instant: CLOCK_REALTIME and CLOCK_BOOTTIME, ns, and the id of the boot.
+    pub instant: Option<(u64, u64, String)>,
     /// The snapshot, UUID text.
     pub snapshot_id: String,
     /// Its container.

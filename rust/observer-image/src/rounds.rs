@@ -37,22 +37,26 @@ impl Capture<'_> {
 
     fn round(&mut self, pid: u32) -> Result<u64> {
         let Some(watched) = self.session.watched.get_mut(&pid) else { return Ok(0) };
-        let (mut dirty, mut content) = (Vec::new(), Vec::new());
+        let (mut dirty, mut gone) = (Vec::new(), Vec::new());
         for stretch in watched.marked.clone() {
-            match watched.map.look(stretch) {
-                Ok((populated, written)) => {
-                    content.extend(populated);
-                    dirty.extend(written);
+            match watched.map.look(stretch, &mut watched.armed) {
+                Ok(found) => {
+                    dirty.extend(found.written);
+                    gone.extend(found.gone);
                 }
                 // Something else is mapped there now: all of it is read while everything stands.
-                Err(_) => watched.marked = pagemap::without(&watched.marked, &[stretch]),
+                Err(_) => {
+                    watched.marked = pagemap::without(&watched.marked, &[stretch]);
+                    watched.armed = pagemap::without(&watched.armed, &[stretch]);
+                }
             }
         }
-        watched.populated = pagemap::either(&watched.populated, &content);
         let memory = Memory::of(pid);
         let hashed = hashed_only(&watched.regions);
         let entries = self.copy_pages(&Supply::Process(&memory), &dirty, &hashed)?;
-        self.changes.entry(pid).or_default().pages.extend(entries);
+        let changes = self.changes.entry(pid).or_default();
+        changes.forget(&gone);
+        changes.pages.extend(entries);
         Ok(pagemap::bytes(&dirty))
     }
 
@@ -60,15 +64,7 @@ impl Capture<'_> {
     pub(crate) fn rebuild(&mut self, standing: &mut Standing) -> Result<()> {
         let Some(watched) = self.session.watched.get_mut(&standing.pid) else { return Ok(()) };
         let mut changes = self.changes.remove(&standing.pid).unwrap_or_default();
-        changes.gone = pagemap::without(&watched.populated, &standing.populated);
-        let gone = std::mem::take(&mut changes.gone);
-        for (start, end) in &gone {
-            let stale: Vec<u64> = changes.pages.range(*start..*end).map(|(address, _)| *address).collect();
-            for address in stale {
-                changes.pages.remove(&address);
-            }
-        }
-        changes.gone = gone;
+        changes.forget(&standing.gone);
         let mut scratch = self.writer.scratch()?;
         let (writer, files) = (&self.writer, &self.session.files);
         let read = |file: u32, offset: u64, pages: u64| match file {
@@ -83,9 +79,9 @@ impl Capture<'_> {
                 draft::rebuild(region, &watched.regions, &changes, (writer, &mut scratch), &read)?;
             }
         }
-        watched.populated.clone_from(&standing.populated);
         let spans = standing.regions.iter().zip(&standing.marked).filter(|(_, marked)| **marked).map(|(region, _)| region.span());
         watched.marked = pagemap::either(&spans.collect::<Vec<_>>(), &[]);
+        watched.armed = pagemap::both(&watched.armed, &watched.marked);
         let kept = standing.regions.iter().zip(&standing.marked).filter(|(_, marked)| **marked).map(|(region, _)| region.clone());
         watched.regions = kept.collect();
         Ok(())

@@ -66,10 +66,10 @@ pub struct Watched {
     pub flags: HashMap<u64, Vec<String>>,
     /// Its regions as they were.
     pub regions: Vec<RegionDraft>,
-    /// What had content then, of the marked memory.
-    pub populated: Vec<Stretch>,
-    /// What is marked.
+    /// Regions that are followed.
     pub marked: Vec<Stretch>,
+    /// Windows of them that are marked: those that ever had content.
+    pub armed: Vec<Stretch>,
 }
 
 /// What a capture tells.
@@ -98,8 +98,7 @@ pub struct Session {
     pub(crate) files: Vec<EarlierFile>,
     pub(crate) origins: Origins,
     pub(crate) known: Vec<FileEntry>,
-    pub(crate) kept: crate::pipeline::Kept,
-    pub(crate) kept_ready: usize,
+    pub(crate) kept: crate::kept::Kept,
 }
 
 /// Secrets of one capture.

@@ -10,7 +10,7 @@ use crate::memory::Memory;
 use crate::origin::Origins;
 use crate::pagemap::{self, PageMap, Stretch};
 use crate::policy::{self, Decision, Kind};
-use crate::request::Selection;
+use crate::request::{Body, Selection};
 use crate::session::Watched;
 use crate::stop::Stop;
 use crate::tracking;
@@ -23,6 +23,10 @@ use std::os::fd::AsRawFd;
 pub struct Standing {
     /// Its id.
     pub pid: u32,
+    /// The id that the kernel knows it by; another one where a replay holds it.
+    pub real: u32,
+    /// What the caller knows of a process that it holds.
+    pub told: Option<Body>,
     /// Its threads, the leader first.
     pub threads: Vec<u32>,
     /// Its regions; those that are not marked have no nodes yet.
@@ -31,8 +35,8 @@ pub struct Standing {
     pub marked: Vec<bool>,
     /// What was written in marked regions since the last look, and has content.
     pub dirty: Vec<Stretch>,
-    /// What has content in marked regions.
-    pub populated: Vec<Stretch>,
+    /// What was given back in marked regions since the last look.
+    pub gone: Vec<Stretch>,
     /// By region that is not marked: what is to be read of it.
     pub fresh: Vec<(usize, Vec<Stretch>)>,
     /// State that is not memory.
@@ -56,11 +60,13 @@ pub fn look(pid: u32, watched: &mut Watched, stop: &Stop, (selection, origins): 
     parts.extend(files);
     let mut out = Standing {
         pid,
+        real: pid,
+        told: None,
         threads: held.iter().map(|thread| thread.tid).collect(),
         regions: Vec::with_capacity(mappings.len()),
         marked: Vec::with_capacity(mappings.len()),
         dirty: Vec::new(),
-        populated: Vec::new(),
+        gone: Vec::new(),
         fresh: Vec::new(),
         parts,
         descriptors,
@@ -73,18 +79,24 @@ pub fn look(pid: u32, watched: &mut Watched, stop: &Stop, (selection, origins): 
 }
 
 impl Standing {
-    fn look_at(&mut self, pid: u32, mapping: Mapping, watched: &mut Watched, (selection, origins): (&Selection, &mut Origins)) {
+    pub(crate) fn look_at(
+        &mut self,
+        pid: u32,
+        mapping: Mapping,
+        watched: &mut Watched,
+        (selection, origins): (&Selection, &mut Origins),
+    ) {
         let source = origins.knows(pid, &mapping);
         let decision = policy::decide(&mapping, selection, source);
         let span = (mapping.start, mapping.end);
         let copied = decision.policy != "excluded";
         let inside = pagemap::without(&[span], &watched.marked).is_empty();
         let may_be_marked = copied && inside && tracking::is_candidate(&mapping);
-        let found = if may_be_marked { watched.map.look(span).ok() } else { None };
+        let found = if may_be_marked { watched.map.look(span, &mut watched.armed).ok() } else { None };
         let index = self.regions.len();
-        if let Some((populated, written)) = found {
-            self.dirty.extend(written);
-            self.populated.extend(populated);
+        if let Some(found) = found {
+            self.dirty.extend(found.written);
+            self.gone.extend(found.gone);
             self.marked.push(true);
         } else {
             let content = with_first_page(&mapping, &decision, content(pid, &mapping, &decision, &mut watched.map));

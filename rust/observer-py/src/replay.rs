@@ -187,6 +187,16 @@ impl ReplaySession {
         Ok(bytes(py, &registers_json(&regs)))
     }
 
+    /// Register sets of a task as the kernel lays them out: NT_PRSTATUS and NT_X86_XSTATE.
+    fn register_sets<'py>(&self, py: Python<'py>, task: u32) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        let (regs, extended) = self.ask(py, move |session| {
+            let body = session.body(task)?;
+            Ok((body.regs, observer_replay::engine::sys::xstate(body.real).unwrap_or_default()))
+        })?;
+        let words: Vec<u8> = regs.0.iter().flat_map(|word| word.to_le_bytes()).collect();
+        Ok((PyBytes::new(py, &words), PyBytes::new(py, &extended)))
+    }
+
     /// Bytes of a task's memory, as many as can be read.
     fn read_memory<'py>(&self, py: Python<'py>, task: u32, address: u64, length: u64) -> PyResult<Bound<'py, PyBytes>> {
         let found = self.ask(py, move |session| Ok(session.body(task)?.read(address, length.min(READ_MAX))))?;

@@ -5,8 +5,10 @@ use crate::errors::Raise;
 use crate::recording_errors::bad_json;
 use crate::snapshot_errors::{image_error, snapshot_error};
 use observer_evidence::SigningSeed;
+use observer_image::recreate;
 use observer_image::request::Request;
 use observer_image::session::{Secrets, Session};
+use observer_image::ImageError;
 use observer_snapshot::frame::FileKey;
 use observer_snapshot::layout::Codec;
 use observer_snapshot::manifest::Manifest;
@@ -19,7 +21,9 @@ use pyo3::types::PyBytes;
 use serde::Serialize;
 use serde_json::json;
 use std::path::PathBuf;
+use std::sync::mpsc::{channel, sync_channel, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 fn file_key(key: Option<&[u8]>) -> PyResult<Option<FileKey>> {
     key.map(|bytes| {
@@ -155,6 +159,11 @@ impl SnapshotReader {
         to_bytes(py, &report)
     }
 
+    /// Re-create a process, stopped and cut off, for debuggers.
+    fn recreate(slf: Py<Self>, py: Python<'_>, pid: u32) -> PyResult<ProcessImage> {
+        ProcessImage::start(slf, py, pid)
+    }
+
     /// Write all of it again into one file; returns the JSON report.
     #[pyo3(signature = (path, *, compressed, key_block, key, seed))]
     fn convert<'py>(
@@ -176,6 +185,55 @@ impl SnapshotReader {
             convert::convert(&mut snapshot, &plan, seed.as_ref())
         });
         finished(py, &done.map_err(snapshot_error)?)
+    }
+}
+
+/// A process re-created from a snapshot. It belongs to a thread of its own and dies with it.
+#[pyclass(frozen, module = "observer._native")]
+pub struct ProcessImage {
+    report: Vec<u8>,
+    held: Mutex<Option<(Sender<()>, JoinHandle<()>)>>,
+}
+
+impl ProcessImage {
+    fn start(reader: Py<SnapshotReader>, py: Python<'_>, pid: u32) -> PyResult<ProcessImage> {
+        let (made, result) = sync_channel(1);
+        let (end, ended) = channel::<()>();
+        let run = move || {
+            let done = recreate::recreate(&mut reader.get().lock(), pid);
+            Python::attach(|_| drop(reader));
+            match done {
+                Ok((cell, report)) => {
+                    let _ = made.send(Ok(report));
+                    let _ = ended.recv(); // until whoever asked for it has had enough
+                    drop(cell);
+                }
+                Err(error) => drop(made.send(Err(error))),
+            }
+        };
+        let started = std::thread::Builder::new().name("observer-image".to_owned()).spawn(run);
+        let thread = started.map_err(|error| image_error(ImageError::Usage(format!("no thread: {error}"))))?;
+        let lost = || ImageError::Usage("the thread that re-creates the process is gone".into());
+        let report = py.detach(move || result.recv()).map_err(|_| image_error(lost()))?.map_err(image_error)?;
+        let report = serde_json::to_vec(&report).map_err(bad_json)?;
+        Ok(ProcessImage { report, held: Mutex::new(Some((end, thread))) })
+    }
+}
+
+#[pymethods]
+impl ProcessImage {
+    /// What was re-created, as JSON.
+    fn report<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.report)
+    }
+
+    /// End it.
+    fn stop(&self, py: Python<'_>) {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((end, thread)) = held {
+            drop(end);
+            let _ = py.detach(|| thread.join());
+        }
     }
 }
 
@@ -222,6 +280,7 @@ fn snapshot_start<'py>(py: Python<'py>, path: PathBuf) -> PyResult<(Bound<'py, P
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<SnapshotSession>()?;
     module.add_class::<SnapshotReader>()?;
+    module.add_class::<ProcessImage>()?;
     module.add_function(wrap_pyfunction!(snapshot_compose, module)?)?;
     module.add_function(wrap_pyfunction!(snapshot_start, module)?)
 }

@@ -45,7 +45,8 @@ class MemoryRegion:
         address: Where it begins.
         size: Bytes.
         permissions: What may be done with it.
-        content_hash: SHA-256 of its bytes, hex.
+        content_hash: Hexadecimal. Of a snapshot file, the region digest of `docs/spec/snapshot.md`, which is built from BLAKE3
+            digests of its pages; of a value made by `MemoryRegion.of`, SHA-256 of its bytes.
         content: Its bytes; None when only the hash was kept.
         name: What it is, where that is known.
     """

@@ -31,8 +31,10 @@ from observer.snapshot.functions import (
     open_snapshot,
     restore_for_analysis,
 )
+from observer.snapshot.image import ProcessImage
 from observer.snapshot.options import Selection, SnapshotOptions
 from observer.snapshot.store import SnapshotStore
+from observer.snapshot.symbols import Symbol, SymbolTable
 from observer.snapshot.taking import Snapshotter, Taken
 from observer.snapshot.targets import Target, container_target, process_target
 
@@ -41,6 +43,7 @@ __all__ = [
     "FoundString",
     "MemoryPermissions",
     "MemoryRegion",
+    "ProcessImage",
     "Selection",
     "SnapshotContext",
     "SnapshotFile",
@@ -50,6 +53,8 @@ __all__ = [
     "SnapshotStore",
     "Snapshotter",
     "StateComponent",
+    "Symbol",
+    "SymbolTable",
     "Taken",
     "Target",
     "ThreadState",

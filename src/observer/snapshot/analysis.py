@@ -13,10 +13,13 @@ from typing import Any, Final
 
 from observer.errors import IntegrityError, NotFoundError
 from observer.snapshot.file import Region, SnapshotFile
+from observer.snapshot.image import ProcessImage
+from observer.snapshot.symbols import SymbolTable, read_symbols
 
 __all__ = ["Analysis", "FoundString", "ThreadState"]
 
 _STEP: Final = 1 << 20  # bytes read at a time
+_LARGEST_FILE: Final = 1 << 44
 _OVERLAP: Final = 4096  # a string that crosses a step is still found whole up to this length
 # user_regs_struct of x86-64, in the kernel's order. Source: asm/user_64.h.
 _NAMES: Final = """r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi orig_rax
@@ -74,6 +77,7 @@ class Analysis:
     def __init__(self, file: SnapshotFile) -> None:
         """Look at a snapshot."""
         self.file = file
+        self._symbols: dict[int, SymbolTable] = {}
 
     @property
     def processes(self) -> list[int]:
@@ -107,6 +111,8 @@ class Analysis:
         """Yield address and bytes of a region, a part at a time; parts that are not there are left out."""
         if region.policy in ("hash", "excluded"):
             return
+        if region.facts["unlisted"] != 0 and region.size > _LARGEST_FILE:
+            return  # no file is that large: a snapshot of a stranger says so
         nodes = region.facts["nodes"]
         if region.facts["unlisted"] == 0:  # the rest was never touched: only zeros
             spans = [(index << 22, (index + 1) << 22) for index, *_ in nodes]
@@ -162,6 +168,22 @@ class Analysis:
         """
         report: dict[str, Any] = json.loads(self.file.reader.write_core(self._pid(pid), str(path)))
         return report
+
+    def recreate(self, *, pid: int | None = None) -> ProcessImage:
+        """Re-create a process, stopped and cut off, for debuggers that attach; it ends with what is returned.
+
+        Raises:
+            UsageError: This machine cannot: no namespaces, another processor. [OBS100]
+        """
+        return ProcessImage(self.file.reader.recreate(self._pid(pid)))
+
+    def symbols(self, *, pid: int | None = None) -> SymbolTable:
+        """Return the symbols of the files that a process had mapped, as far as the same files are here."""
+        wanted = self._pid(pid)
+        if wanted not in self._symbols:
+            process = next(each for each in self.file.manifest["processes"] if each["pid"] == wanted)
+            self._symbols[wanted] = read_symbols(self.file.manifest, process)
+        return self._symbols[wanted]
 
     def _pid(self, pid: int | None) -> int:
         known = self.processes

@@ -7,12 +7,15 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from observer.errors import IntegrityError
 from observer.snapshot.file import SnapshotFile
+from observer.snapshot.history import calls_between
+from observer.trace.store import TraceStore
 
-__all__ = ["Difference", "compare_snapshots"]
+__all__ = ["Difference", "calls_between_snapshots", "compare_snapshots"]
 
 _PAGE: Final = 4096
 _WINDOW: Final = 1 << 22
@@ -64,6 +67,23 @@ def compare_snapshots(first: SnapshotFile, second: SnapshotFile) -> Difference:
         _descriptors(out, (first, old), (second, new))
         _threads(out, (first, before[old]), (second, after[new]))
     return out
+
+
+def calls_between_snapshots(first: SnapshotFile, second: SnapshotFile) -> Iterator[dict[str, Any]] | None:
+    """Return the calls between two moments of one recording, as `observer show --json` has them; None for other snapshots.
+
+    Raises:
+        NotFoundError: The recording is not where it was, and the store does not have it. [OBS700]
+    """
+    then, now = first.manifest["target"], second.manifest["target"]
+    same = then.get("kind") == now.get("kind") == "recording" and then["trace_id"] == now["trace_id"]
+    if not same:
+        return None
+    path = Path(now["recording"])
+    if not path.is_dir():
+        path = TraceStore().find(now["trace_id"])
+    times = sorted((int(then["time_ns"]), int(now["time_ns"])))
+    return calls_between(path, times[0], times[1])
 
 
 def _processes(file: SnapshotFile) -> dict[int, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -13,10 +14,12 @@ from observer.model.snapshot import SnapshotContext, SnapshotFormat
 from observer.snapshot.analysis import Analysis
 from observer.snapshot.exchange import export_file, import_file
 from observer.snapshot.file import SnapshotFile
+from observer.snapshot.moment import recording_target
 from observer.snapshot.options import SnapshotOptions
 from observer.snapshot.store import SnapshotStore
 from observer.snapshot.taking import Snapshotter
 from observer.snapshot.targets import container_target, process_target
+from observer.trace.store import TraceStore
 
 __all__ = [
     "create_snapshot",
@@ -34,6 +37,8 @@ def create_snapshot(
     format: SnapshotFormat = SnapshotFormat.COMPRESSED,  # noqa: A002  the original design's name
     *,
     pid: int | None = None,
+    recording: str | os.PathLike[str] | None = None,
+    at: int | timedelta | datetime | None = None,
     descendants: bool = True,
     options: SnapshotOptions | None = None,
 ) -> UUID:
@@ -44,22 +49,33 @@ def create_snapshot(
         plugin_id: A recorded plugin; its state at the end of its last recording.
         format: How the content is kept.
         pid: A process, when neither is given.
+        recording: Or a command recorded for replay: path, first letters of its id, or `last`.
+        at: Its moment: after so many events, so long after its start, or a time of day.
         descendants: Also all that descend from the process.
         options: What is kept and how; its format is overruled by `format`.
 
     Raises:
-        UsageError: Not exactly one of container, plugin and process is given. [OBS100]
+        UsageError: Not exactly one of container, plugin, process and recording is given. [OBS100]
+        DesyncError: The replay leaves the recording before that moment. [OBS601]
         NotFoundError: There is none. [OBS700]
         TracePermission: It may not be traced. [OBS201]
         StorageFull: No space; nothing is left behind. [OBS301]
     """
-    if sum(what is not None for what in (container_id, plugin_id, pid)) != 1:
-        raise UsageError("give one of container_id, plugin_id and pid")
+    if sum(what is not None for what in (container_id, plugin_id, pid, recording)) != 1:
+        raise UsageError("give one of container_id, plugin_id, pid and recording")
+    if (recording is None) != (at is None):
+        raise UsageError("a recording needs a moment, and only a recording has one", hint="recording=…, at=…")
     chosen = replace(options if options is not None else SnapshotOptions(), format=format)
     if plugin_id is not None:
         from observer.snapshot.plugin import snapshot_plugin  # wasmtime is loaded only where a plugin runs
 
         return snapshot_plugin(plugin_id, chosen)
+    if recording is not None and at is not None:
+        return (
+            Snapshotter(recording_target(TraceStore().find(os.fspath(recording)), at))
+            .take(chosen)
+            .snapshot_id
+        )
     target = (
         process_target(pid or 0, descendants=descendants)
         if container_id is None

@@ -25,6 +25,10 @@ class Target:
         cgroup: And all in this cgroup.
         container_id: The container's UUID.
         facts: What was asked for, for the manifest.
+        bodies: Instead of all that: processes that somebody holds still, as the native core takes them.
+        hidden: Address ranges that are the holder's own in them.
+        instant: Their CLOCK_REALTIME and CLOCK_BOOTTIME, ns, and the id of the boot.
+        held_by: Keeps them; they end with it.
     """
 
     pids: tuple[int, ...]
@@ -32,10 +36,16 @@ class Target:
     cgroup: Path | None = None
     container_id: UUID | None = None
     facts: dict[str, Any] = field(default_factory=dict)
+    bodies: tuple[dict[str, Any], ...] = ()
+    hidden: tuple[tuple[int, int], ...] = ()
+    instant: tuple[int, int, str] | None = None
+    held_by: object = None
 
     @property
     def name(self) -> str:
         """What is the same for two snapshots of the same thing."""
+        if self.bodies:
+            return f"recording {self.facts['trace_id']}"
         return str(self.facts.get("container") or f"pid {self.pids[0]}")
 
 

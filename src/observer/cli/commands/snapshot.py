@@ -7,7 +7,7 @@ import argparse
 import inspect
 from typing import ClassVar, Final, Protocol
 
-from observer.cli.snapshots import capturing, comparing, handing_on, looking
+from observer.cli.snapshots import capturing, comparing, handing_on, looking, restoring
 
 __all__ = ["SnapshotCommand"]
 
@@ -31,6 +31,7 @@ _ACTIONS: Final[tuple[type[_Action], ...]] = (
     comparing.Diff,
     looking.Strings,
     handing_on.Core,
+    restoring.Restore,
     handing_on.Export,
     handing_on.Import,
     capturing.Schedule,
@@ -51,6 +52,8 @@ class SnapshotCommand:
       observer snapshot show last
       observer snapshot verify last
       observer snapshot core last -o web.core && gdb -c web.core
+      observer snapshot restore last -- gdb -p {}
+      observer snapshot create --recording last --at 1.5s
       observer snapshot diff 8f0e 91c2
       observer snapshot schedule --pid 4242 --every 30s --keep 10
     """

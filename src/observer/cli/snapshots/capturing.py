@@ -17,18 +17,21 @@ from observer.cli.snapshots.words import (
     parse_addresses,
     parse_bytes,
     parse_format,
+    parse_place,
     show_bytes,
     show_pause,
 )
 from observer.cli.times import parse_span
 from observer.errors import UsageError
 from observer.model.snapshot import SnapshotFormat
+from observer.snapshot.moment import recording_target
 from observer.snapshot.options import Selection, SnapshotOptions
 from observer.snapshot.retention import Retention, prune
 from observer.snapshot.schedule import run_schedule
 from observer.snapshot.store import SnapshotStore
 from observer.snapshot.taking import Snapshotter, Taken
 from observer.snapshot.targets import Target, container_target, process_target
+from observer.trace.store import TraceStore
 
 __all__ = ["Create", "Prune", "Schedule"]
 
@@ -42,6 +45,8 @@ class Create:
     Examples:
       observer snapshot create --pid 4242
       observer snapshot create --container web --format compressed-encrypted
+      observer snapshot create --recording last --at 4711            memory as it was after that many events
+      observer snapshot create --recording last --at 1.5s
       observer snapshot create --pid 4242 --name '[heap]' --anonymous
       observer snapshot create --pid 4242 --hash-only '*' --component registers --component descriptor
     """
@@ -50,7 +55,7 @@ class Create:
 
     def prepare_parser(self, parser: argparse.ArgumentParser) -> None:
         """Add the action's options."""
-        _add_target(parser, plugins=True)
+        _add_target(parser, past=True)
         _add_selection(parser)
         parser.add_argument(
             "-o", "--output", type=Path, metavar="FILE", help="write this file instead of the store's"
@@ -61,6 +66,10 @@ class Create:
         """Take it and say what was taken."""
         if args.plugin is not None:
             return _create_plugin(args)
+        if (args.recording is None) != (args.at is None):
+            raise UsageError(
+                "--recording and --at belong together", hint="--recording REC --at N, or --at 1.5s"
+            )
         taken = Snapshotter(_target(args)).take(_options(args))
         _tell(taken, as_json=args.json)
         return exit_codes.OK
@@ -144,13 +153,22 @@ class Prune:
         return exit_codes.OK
 
 
-def _add_target(parser: argparse.ArgumentParser, *, plugins: bool = False) -> None:
+def _add_target(parser: argparse.ArgumentParser, *, past: bool = False) -> None:
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--pid", type=int, metavar="PID", help="a process and all that descend from it")
     target.add_argument("--container", metavar="NAME", help="a running container, by name or id")
-    if plugins:
+    if past:
         target.add_argument(
             "--plugin", type=UUID, metavar="ID", help="a recorded plugin, at the end of its run"
+        )
+        target.add_argument(
+            "--recording", metavar="REC", help="a command recorded with --replayable, at a moment of its past"
+        )
+        parser.add_argument(
+            "--at",
+            type=parse_place,
+            metavar="N|TIME",
+            help="with --recording: after N events, 1.5s after its start, or at an RFC 3339 time",
         )
     parser.add_argument("--only", action="store_true", help="with --pid: not its descendants")
 
@@ -215,6 +233,8 @@ def _create_plugin(args: argparse.Namespace) -> int:
 def _target(args: argparse.Namespace) -> Target:
     if args.container is not None:
         return container_target(args.container)
+    if getattr(args, "recording", None) is not None:
+        return recording_target(TraceStore().find(args.recording), args.at)
     return process_target(args.pid, descendants=not args.only)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import ClassVar, Final
+from collections.abc import Iterator
+from typing import Any, ClassVar, Final
 
 from observer.cli import exit_codes
 from observer.cli.printing import print_json, safe
 from observer.cli.snapshots.words import SCHEMA, show_bytes
-from observer.snapshot.difference import Difference, compare_snapshots
+from observer.snapshot.difference import Difference, calls_between_snapshots, compare_snapshots
 from observer.snapshot.file import SnapshotFile
 from observer.snapshot.store import SnapshotStore
 
@@ -18,12 +19,14 @@ __all__ = ["Diff"]
 
 _PAGES_SHOWN: Final = 4
 _STRINGS_SHOWN: Final = 40
+_CALLS_SHOWN: Final = 100
 
 
 class Diff:
     """Show what differs between two snapshots: regions, pages, new strings, descriptors, threads.
 
-    Only windows of 4 MiB whose digests differ are read.
+    Only windows of 4 MiB whose digests differ are read. Between two moments of one recording the calls that its processes made
+    in between are named too.
 
     Examples:
       observer snapshot diff 8f0e 91c2
@@ -47,6 +50,9 @@ class Diff:
             _print_objects(difference)
         else:
             _print_text(difference)
+        calls = calls_between_snapshots(first, second)
+        if calls is not None:
+            _print_calls(calls, as_json=args.json)
         return exit_codes.OK
 
 
@@ -66,6 +72,20 @@ def _print_objects(found: Difference) -> None:
         "pages_compared": found.pages_compared,
     }
     print_json(SCHEMA, "difference", counts)
+
+
+def _print_calls(calls: Iterator[dict[str, Any]], *, as_json: bool) -> None:
+    count = 0
+    for count, call in enumerate(calls, 1):
+        if as_json:
+            print_json(SCHEMA, "call", call)
+        elif count <= _CALLS_SHOWN:
+            arguments = ", ".join(argument["text"] for argument in call["args"])
+            line = f"{call['pid']} s{call['record']} {call['syscall']}({arguments}) = {call['result_text']}"
+            sys.stdout.write(safe(line) + "\n")
+    if not as_json:
+        more = f"; the first {_CALLS_SHOWN} are shown, --json lists all" if count > _CALLS_SHOWN else ""
+        sys.stdout.write(f"{count:,} calls in between{more}\n")
 
 
 def _print_text(found: Difference) -> None:

@@ -177,8 +177,11 @@ def _show_process(file: SnapshotFile, process: dict[str, Any], args: argparse.Na
             f"  {len(process['regions'])} regions, {show_bytes(sum(r['size'] for r in process['regions']))} mapped"
         )
     if args.threads:
-        for thread in Analysis(file).threads(pid):
-            _line(f"  thread {thread.tid} ({thread.name}) at {thread.program_counter:#x}")
+        analysis = Analysis(file)
+        for thread in analysis.threads(pid):
+            symbol = analysis.symbols(pid=pid).at(thread.program_counter)
+            within = "" if symbol is None else f" in {symbol.name}"
+            _line(f"  thread {thread.tid} ({thread.name}) at {thread.program_counter:#x}{within}")
             words = [f"{name}={value:#x}" for name, value in thread.registers.items()]
             for at in range(0, len(words), 6):
                 _line("    " + " ".join(words[at : at + 6]))

@@ -4,11 +4,23 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from observer.cli.times import parse_span
+from observer.errors import UsageError
 from observer.model.snapshot import SnapshotFormat
 
-__all__ = ["FORMATS", "SCHEMA", "parse_addresses", "parse_bytes", "parse_format", "show_bytes", "show_pause"]
+__all__ = [
+    "FORMATS",
+    "SCHEMA",
+    "parse_addresses",
+    "parse_bytes",
+    "parse_format",
+    "parse_place",
+    "show_bytes",
+    "show_pause",
+]
 
 SCHEMA: Final = "observer.snapshot/1"
 FORMATS: Final = {
@@ -47,6 +59,23 @@ def parse_addresses(text: str) -> tuple[int, int]:
     if low >= high:
         raise argparse.ArgumentTypeError("an end behind the start")
     return low, high
+
+
+def parse_place(text: str) -> int | timedelta | datetime:
+    """Return a moment of a recording: a number of events, a time after its start, or a time of day."""
+    if text.isdecimal():
+        return int(text)
+    try:
+        return timedelta(microseconds=parse_span(text) / 1000)
+    except UsageError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            "a number of events, a time after the start such as 250ms or 1.5s, or an RFC 3339 time"
+        ) from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def show_bytes(count: int) -> str:
