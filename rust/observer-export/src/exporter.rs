@@ -5,6 +5,7 @@ use crate::batch::{Batch, Envelope};
 use crate::calls;
 use crate::lines;
 use crate::metrics::Counts;
+use crate::redact::Redactor;
 use crate::signal::{Attribute, Form, Log, Signal, Span, Value};
 use crate::source::{entries, Entry};
 use crate::tree::Tree;
@@ -53,6 +54,8 @@ pub struct Options {
     pub root_error: Option<String>,
     /// Log records beside those of the recording.
     pub extra: Vec<Extra>,
+    /// Take secrets out of what leaves.
+    pub redact: bool,
 }
 
 /// An export under way.
@@ -70,6 +73,8 @@ pub struct Exporter {
     held: VecDeque<(u64, Entry)>,
     extra: usize,
     metrics: bool,
+    /// What it took out.
+    pub redactor: Redactor,
 }
 
 fn pairs(map: &serde_json::Map<String, Json>) -> Vec<Attribute<'static>> {
@@ -96,6 +101,7 @@ impl Exporter {
             }
         }
         let lines = Some(read_lines(&log_path(reader.dir()))?);
+        let redactor = Redactor::new(options.redact);
         Ok(Exporter {
             options,
             arch,
@@ -110,6 +116,7 @@ impl Exporter {
             held: VecDeque::new(),
             extra: 0,
             metrics: false,
+            redactor,
         })
     }
 
@@ -126,11 +133,12 @@ impl Exporter {
         }
     }
 
-    fn log(&self, batch: &mut Batch, log: &Log<'_>) {
+    fn log(&self, batch: &mut Batch, mut log: Log<'_>) {
         let trace = &self.tree.trace;
+        self.redactor.log(&mut log);
         match batch.form() {
-            Form::Protobuf => batch.push(|out| protobuf::log(out, trace, log)),
-            Form::Json => batch.push(|out| json::log(out, trace, log)),
+            Form::Protobuf => batch.push(|out| protobuf::log(out, trace, &log)),
+            Form::Json => batch.push(|out| json::log(out, trace, &log)),
         }
     }
 
@@ -139,8 +147,9 @@ impl Exporter {
         let mut batch = Batch::new(Signal::Traces, Arc::clone(&self.envelope));
         while batch.len() < most && batch.bytes() < bytes {
             let span = if self.spans == 0 { Some(self.root()) } else { self.tree.nth_span(self.spans - 1) };
-            let Some(span) = span else { break };
+            let Some(mut span) = span else { break };
             self.spans += 1;
+            self.redactor.span(&mut span);
             let trace = &self.tree.trace;
             match batch.form() {
                 Form::Protobuf => batch.push(|out| protobuf::span(out, trace, &span)),
@@ -174,7 +183,7 @@ impl Exporter {
         if line.kind.is_none() {
             if let Ok(Json::Object(event)) = serde_json::from_slice(&line.event) {
                 if let Some(log) = lines::log(&self.tree, line.seq, &event) {
-                    self.log(batch, &log);
+                    self.log(batch, log);
                 }
             }
         }
@@ -196,7 +205,7 @@ impl Exporter {
                 Entry::Record(Record::Signal(signal)) => calls::signal(&self.tree, number, signal),
                 Entry::Json(call) => calls::embedded(&self.tree, number, call),
             };
-            self.log(batch, &log);
+            self.log(batch, log);
         }
         Ok(true)
     }
@@ -230,11 +239,7 @@ impl Exporter {
             span: self.tree.root,
             attributes,
         };
-        let trace = &self.tree.trace;
-        match batch.form() {
-            Form::Protobuf => batch.push(|out| protobuf::log(out, trace, &log)),
-            Form::Json => batch.push(|out| json::log(out, trace, &log)),
-        }
+        self.log(batch, log);
         true
     }
 

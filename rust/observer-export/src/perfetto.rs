@@ -2,6 +2,7 @@
 //! Calls and signals as a Perfetto trace: a track per process and thread, a slice per call, an instant per signal.
 //! Field numbers: perfetto's `trace_packet.proto`, `track_descriptor.proto`, `track_event.proto`, `clock_snapshot.proto`.
 
+use crate::redact::Redactor;
 use crate::rows::{Row, Rows};
 use crate::tree::Tree;
 use crate::wire::{bytes, nested, number};
@@ -21,7 +22,8 @@ const UNKNOWN: u64 = 1 << 40;
 
 /// A trace under construction.
 pub struct Timeline {
-    rows: Rows,
+    /// What goes in.
+    pub rows: Rows,
     begun: bool,
     processes: HashSet<u64>,
     threads: HashMap<(u64, u32), u64>,
@@ -44,8 +46,8 @@ impl Timeline {
     ///
     /// # Errors
     /// When the recording cannot be read.
-    pub fn new(reader: &RecordingReader, trace: [u8; 16]) -> Result<Timeline, RecordingError> {
-        let rows = Rows::new(Tree::of(reader, trace)?, reader);
+    pub fn new(reader: &RecordingReader, trace: [u8; 16], redactor: Redactor) -> Result<Timeline, RecordingError> {
+        let rows = Rows::new(Tree::of(reader, trace)?, reader, redactor);
         Ok(Timeline { rows, begun: false, processes: HashSet::new(), threads: HashMap::new() })
     }
 

@@ -2,6 +2,7 @@
 //! Calls and signals as plain rows, for the forms that are tables or timelines.
 
 use crate::calls::path_of;
+use crate::redact::Redactor;
 use crate::signal::cut;
 use crate::source::{entries, Entry};
 use crate::tree::{signal_text, Tree};
@@ -9,6 +10,7 @@ use observer_model::{decode, Arch, ArgClass, Record};
 use observer_recording::outcome::Outcome;
 use observer_recording::{RecordingError, RecordingReader};
 use serde_json::Value as Json;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// One call or signal.
@@ -51,13 +53,15 @@ pub struct Rows {
     arch: Arch,
     chunk: usize,
     held: VecDeque<(u64, Entry)>,
+    /// What it took out.
+    pub redactor: Redactor,
 }
 
 impl Rows {
     /// Begins before the first record.
     #[must_use]
-    pub fn new(tree: Tree, reader: &RecordingReader) -> Rows {
-        Rows { tree, arch: reader.arch().unwrap_or(Arch::X86_64), chunk: 0, held: VecDeque::new() }
+    pub fn new(tree: Tree, reader: &RecordingReader, redactor: Redactor) -> Rows {
+        Rows { tree, arch: reader.arch().unwrap_or(Arch::X86_64), chunk: 0, held: VecDeque::new(), redactor }
     }
 
     /// The next rows, at most so many; none at the end.
@@ -72,10 +76,16 @@ impl Rows {
                 self.chunk += 1;
             }
             let Some((number, entry)) = self.held.pop_front() else { break };
-            rows.push(match entry {
+            let mut row = match entry {
                 Entry::Record(record) => self.captured(number, &record),
                 Entry::Json(call) => self.embedded(number, &call),
-            });
+            };
+            for text in std::iter::once(&mut row.text).chain(&mut row.path) {
+                if let Cow::Owned(clean) = self.redactor.text(text) {
+                    *text = clean;
+                }
+            }
+            rows.push(row);
         }
         Ok(rows)
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Calls and signals as a Parquet table, one row group at a time. Columns: docs/spec/export.md §7.
 
+use crate::redact::Redactor;
 use crate::rows::{Row, Rows};
 use crate::tree::Tree;
 use observer_recording::{RecordingError, RecordingReader};
@@ -46,7 +47,8 @@ impl Write for Pending {
 
 /// A table under construction.
 pub struct Table {
-    rows: Rows,
+    /// What goes in.
+    pub rows: Rows,
     pending: Pending,
     writer: Option<SerializedFileWriter<Pending>>,
 }
@@ -60,7 +62,7 @@ impl Table {
     ///
     /// # Errors
     /// When the recording cannot be read.
-    pub fn new(reader: &RecordingReader, trace: [u8; 16], text_id: &str) -> Result<Table, RecordingError> {
+    pub fn new(reader: &RecordingReader, trace: [u8; 16], text_id: &str, redactor: Redactor) -> Result<Table, RecordingError> {
         let schema = Arc::new(parse_message_type(SCHEMA).map_err(broken)?);
         let zstd = Compression::ZSTD(ZstdLevel::try_new(3).map_err(broken)?);
         let id = KeyValue::new("observer.trace_id".to_owned(), text_id.to_owned());
@@ -71,7 +73,7 @@ impl Table {
             .build();
         let pending = Pending::default();
         let writer = SerializedFileWriter::new(pending.clone(), schema, Arc::new(properties)).map_err(broken)?;
-        Ok(Table { rows: Rows::new(Tree::of(reader, trace)?, reader), pending, writer: Some(writer) })
+        Ok(Table { rows: Rows::new(Tree::of(reader, trace)?, reader, redactor), pending, writer: Some(writer) })
     }
 
     /// The next row group's bytes and how many rows it has; no rows at the end of the recording.

@@ -2,13 +2,45 @@
 //! Binding of the export room: batches of encoded signals come out, requests are made of any part of them.
 
 use crate::recording_errors::{bad_json, recording_error};
+use observer_export::redact::RULES;
 use observer_export::signal::Signal;
-use observer_export::{partial_success, Batch, Exporter, Options, Table, Timeline};
+use observer_export::{partial_success, Batch, Exporter, Options, Redactor, Table, Timeline};
 use observer_recording::RecordingReader;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many secrets were taken out, by rule; rules that found none are left out.
+fn taken_out(redactor: &Redactor) -> BTreeMap<&'static str, u64> {
+    RULES.into_iter().zip(redactor.counts()).filter(|(_, count)| *count > 0).collect()
+}
+
+/// Takes secrets out of texts.
+#[pyclass(frozen, module = "observer._native")]
+pub struct SecretRedactor {
+    redactor: Mutex<Redactor>,
+}
+
+#[pymethods]
+impl SecretRedactor {
+    #[new]
+    fn new() -> Self {
+        SecretRedactor { redactor: Mutex::new(Redactor::new(true)) }
+    }
+
+    /// UTF-8 text, of JSON too, without its secrets.
+    fn clean<'py>(&self, py: Python<'py>, text: &[u8]) -> Bound<'py, PyBytes> {
+        let redactor = self.redactor.lock().unwrap_or_else(PoisonError::into_inner);
+        PyBytes::new(py, redactor.text(&String::from_utf8_lossy(text)).as_bytes())
+    }
+
+    /// How many were taken out, by rule.
+    fn redacted(&self) -> BTreeMap<&'static str, u64> {
+        taken_out(&self.redactor.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 /// Encodes one recording as OTLP.
 #[pyclass(frozen, module = "observer._native")]
@@ -53,6 +85,11 @@ impl OtlpExporter {
         Ok(OtlpBatch { batch: batch.map_err(recording_error)? })
     }
 
+    /// How many secrets were taken out so far, by rule.
+    fn redacted(&self) -> BTreeMap<&'static str, u64> {
+        taken_out(&self.exporter().redactor)
+    }
+
     /// All metrics, the first time; empty afterwards.
     fn next_metrics(&self, py: Python<'_>) -> PyResult<OtlpBatch> {
         let batch = py.detach(|| self.exporter().next_metrics(&self.reader));
@@ -93,13 +130,18 @@ pub struct ParquetExporter {
 #[pymethods]
 impl ParquetExporter {
     #[new]
-    fn new(py: Python<'_>, path: &str, trace: [u8; 16], trace_id: &str) -> PyResult<Self> {
+    fn new(py: Python<'_>, path: &str, trace: [u8; 16], trace_id: &str, redact: bool) -> PyResult<Self> {
         let made = py.detach(|| {
             let reader = RecordingReader::open(Path::new(path))?;
-            let table = Mutex::new(Table::new(&reader, trace, trace_id)?);
+            let table = Mutex::new(Table::new(&reader, trace, trace_id, Redactor::new(redact))?);
             Ok(ParquetExporter { reader, table })
         });
         made.map_err(recording_error)
+    }
+
+    /// How many secrets were taken out so far, by rule.
+    fn redacted(&self) -> BTreeMap<&'static str, u64> {
+        taken_out(&self.table.lock().unwrap_or_else(PoisonError::into_inner).rows.redactor)
     }
 
     /// Rows and bytes of the next row group; no rows at the end.
@@ -126,13 +168,18 @@ pub struct PerfettoExporter {
 #[pymethods]
 impl PerfettoExporter {
     #[new]
-    fn new(py: Python<'_>, path: &str, trace: [u8; 16]) -> PyResult<Self> {
+    fn new(py: Python<'_>, path: &str, trace: [u8; 16], redact: bool) -> PyResult<Self> {
         let made = py.detach(|| {
             let reader = RecordingReader::open(Path::new(path))?;
-            let timeline = Mutex::new(Timeline::new(&reader, trace)?);
+            let timeline = Mutex::new(Timeline::new(&reader, trace, Redactor::new(redact))?);
             Ok(PerfettoExporter { reader, timeline })
         });
         made.map_err(recording_error)
+    }
+
+    /// How many secrets were taken out so far, by rule.
+    fn redacted(&self) -> BTreeMap<&'static str, u64> {
+        taken_out(&self.timeline.lock().unwrap_or_else(PoisonError::into_inner).rows.redactor)
     }
 
     /// Records and bytes of the next part; no records at the end.
@@ -152,6 +199,7 @@ fn otlp_rejected(answer: &[u8]) -> (i64, String) {
 
 /// Adds this room to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<SecretRedactor>()?;
     module.add_class::<OtlpExporter>()?;
     module.add_class::<OtlpBatch>()?;
     module.add_class::<ParquetExporter>()?;

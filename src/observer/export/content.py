@@ -34,12 +34,14 @@ class Content:
         signals: Which of traces, logs, metrics.
         findings: Apply the risk rules and export what they find.
         verified: Whether the recording was proved; goes into the resource.
+        redact: Take secrets out of what leaves; docs/spec/export.md §10.
     """
 
     calls: str = "notable"
     signals: tuple[str, ...] = SIGNALS
     findings: bool = True
     verified: bool = True
+    redact: bool = True
 
 
 def open_export(recording: Recording, content: Content, *, as_json: bool) -> _native.OtlpExporter:
@@ -61,6 +63,7 @@ def open_export(recording: Recording, content: Content, *, as_json: bool) -> _na
         "root": _root(recording),
         "root_error": str(failed.reason) if failed.is_failed else None,
         "extra": [_finding(risk) for risk in risks],
+        "redact": content.redact,
     }
     return _native.OtlpExporter(
         str(recording.path), recording.start.trace_id.bytes, json.dumps(options).encode()

@@ -48,6 +48,7 @@ class Delivery:
         requests: Requests made.
         retries: Of these, tries after the first.
         bytes: Bytes of the accepted requests before compression.
+        redacted: Secrets taken out, by rule.
     """
 
     sent: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SIGNALS, 0))
@@ -56,6 +57,7 @@ class Delivery:
     requests: int = 0
     retries: int = 0
     bytes: int = 0
+    redacted: dict[str, int] = field(default_factory=dict)
 
 
 def deliver(
@@ -95,6 +97,9 @@ def deliver(
                 sender.send(batch, target, carrier, 0, len(batch))
         finally:
             carrier.close()
+    for exporter in exporters.values():
+        for rule, count in exporter.redacted().items():
+            sender.delivery.redacted[rule] = sender.delivery.redacted.get(rule, 0) + count
     return sender.delivery
 
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self
 
@@ -35,12 +35,14 @@ class Written:
         records: Records in them, of all kinds.
         bytes: Their size.
         whole: False when it was interrupted: the files are valid and hold the beginning.
+        redacted: Secrets taken out, by rule.
     """
 
     paths: tuple[Path, ...] = ()
     records: int = 0
     bytes: int = 0
     whole: bool = True
+    redacted: dict[str, int] = field(default_factory=dict)
 
 
 _Blocks = Iterator[tuple[int, bytes]]
@@ -84,6 +86,7 @@ def write_file(
                         break
                 part.write(plan.end())
                 part.finish()
+            done.redacted = plan.redacted()
             done.paths += () if plan.path is None else (plan.path,)
             if not done.whole:
                 break
@@ -97,31 +100,37 @@ class _Plan:
     Attributes:
         path: Where; None for stdout.
         blocks: Its content, each block with the number of its records.
+        redacted: Tells what was taken out so far.
         end: What makes a valid file of the blocks so far.
     """
 
     path: Path | None
     blocks: _Blocks
+    redacted: Callable[[], dict[str, int]]
     end: Callable[[], bytes] = bytes
 
 
 def _plans(recording: Recording, form: str, target: Path | None, content: Content) -> Iterator[_Plan]:
     trace_id = recording.start.trace_id
     if form == "jsonl":
-        yield _Plan(target, _lines(recording))
+        redactor = _native.SecretRedactor()
+        blocks = _lines(recording)
+        if content.redact:
+            blocks = ((count, redactor.clean(block)) for count, block in blocks)
+        yield _Plan(target, blocks, redactor.redacted)
     elif form == "parquet":
-        table = _native.ParquetExporter(str(recording.path), trace_id.bytes, str(trace_id))
-        yield _Plan(target, iter(table.next_part, (0, b"")), table.finish)
+        table = _native.ParquetExporter(str(recording.path), trace_id.bytes, str(trace_id), content.redact)
+        yield _Plan(target, iter(table.next_part, (0, b"")), table.redacted, table.finish)
     elif form == "perfetto":
-        timeline = _native.PerfettoExporter(str(recording.path), trace_id.bytes)
-        yield _Plan(target, _until_empty(timeline.next_part))
+        timeline = _native.PerfettoExporter(str(recording.path), trace_id.bytes, content.redact)
+        yield _Plan(target, _until_empty(timeline.next_part), timeline.redacted)
     else:
         exporter = open_export(recording, content, as_json=True)
         if target is not None and target.is_dir():
             for kind in (name for name in SIGNALS if name in content.signals):
-                yield _Plan(target / f"{kind}.jsonl", _otlp(exporter, (kind,)))
+                yield _Plan(target / f"{kind}.jsonl", _otlp(exporter, (kind,)), exporter.redacted)
         else:
-            yield _Plan(target, _otlp(exporter, content.signals))
+            yield _Plan(target, _otlp(exporter, content.signals), exporter.redacted)
 
 
 def _until_empty(next_part: Callable[[], tuple[int, bytes]]) -> _Blocks:

@@ -40,7 +40,8 @@ class Export:
     The trace id is the recording's own. Spans are the recording and its processes, log records the notable syscalls (those
     denied, executions, connections, changes of rights, what findings cite; all of them with --calls full), events, losses and
     findings; metrics count all calls. The recording is verified first; one whose evidence does not hold is not
-    exported (exit status 14) unless you add --unproven.
+    exported (exit status 14) unless you add --unproven. Passwords, tokens and keys that are named as such or have the form of one
+    are taken out of what leaves, and counted; the recording keeps them.
 
     The variables OTEL_EXPORTER_OTLP_ENDPOINT, _PROTOCOL, _HEADERS, _TIMEOUT, _CERTIFICATE, _CLIENT_CERTIFICATE, _CLIENT_KEY,
     _COMPRESSION and _INSECURE are honoured, also per signal. Tokens go into _HEADERS, never into an argument.
@@ -93,6 +94,9 @@ class Export:
         what.add_argument(
             "--signal", choices=SIGNALS, action="append", help="only this kind; may be repeated"
         )
+        what.add_argument(
+            "--no-redaction", action="store_true", help="let passwords and tokens leave as they are"
+        )
         what.add_argument("--no-findings", action="store_true", help="do not apply the risk rules")
         what.add_argument(
             "--unproven", action="store_true", help="export it even though its evidence does not hold"
@@ -114,6 +118,7 @@ class Export:
             signals=tuple(args.signal) if args.signal else SIGNALS,
             findings=not args.no_findings,
             verified=not args.unproven,
+            redact=not args.no_redaction,
         )
         if args.format is not None:
             return _to_file(args, recording, content)
@@ -161,12 +166,15 @@ def _tell_file(args: argparse.Namespace, done: Written) -> None:
     if args.json:
         facts = {
             "paths": [str(path) for path in done.paths], "records": done.records, "bytes": done.bytes, "whole": done.whole,
+            "redacted": done.redacted,
         }  # fmt: skip
         print_json("observer.export/1", "export", facts)
         return
     names = ", ".join(safe(str(path)) for path in done.paths) or "stdout"
     cut = "" if done.whole else "interrupted: only the beginning is there; "
-    talk(f"observer: {cut}{done.records:,} records, {done.bytes:,} bytes to {names}")
+    talk(
+        f"observer: {cut}{done.records:,} records, {done.bytes:,} bytes to {names}{_taken_out(done.redacted)}"
+    )
 
 
 def _to_receiver(
@@ -192,12 +200,15 @@ def _to_receiver(
             "endpoints": {signal: target.shown for signal, target in targets.items()},
             "sent": held.sent, "rejected": held.rejected, "reasons": held.reasons,
             "requests": held.requests, "retries": held.retries, "bytes": held.bytes,
+            "redacted": held.redacted,
         }  # fmt: skip
         print_json("observer.export/1", "delivery", facts)
     else:
         shown = ", ".join(dict.fromkeys(safe(target.shown) for target in targets.values()))
         again = f", {held.retries:,} of them again" if held.retries else ""
-        talk(f"observer: {_counts(held.sent)} accepted by {shown} in {held.requests:,} requests{again}")
+        talk(
+            f"observer: {_counts(held.sent)} accepted by {shown} in {held.requests:,} requests{again}{_taken_out(held.redacted)}"
+        )
     if any(held.rejected.values()):
         why = "; ".join(dict.fromkeys(filter(None, held.reasons.values()))) or "no reason given"
         raise DeliveryError(
@@ -213,6 +224,10 @@ def _counts(by_signal: dict[str, int]) -> str:
     return (
         ", ".join(f"{count:,} {words[signal]}" for signal, count in by_signal.items() if count) or "nothing"
     )
+
+
+def _taken_out(redacted: dict[str, int]) -> str:
+    return f"; {sum(redacted.values()):,} secrets taken out" if redacted else ""
 
 
 class _Progress:
