@@ -78,9 +78,9 @@ def pool_port() -> int:
 
 
 def risks_of(
-    script: str, *, private: bool = False, engine: str = "ptrace", timeout_s: float = 90
+    script: str, *, private: bool = False, engine: str = "ptrace", timeout_s: float = 90, prepare: str = ""
 ) -> dict[str, trace.RiskFactor]:
-    """Record a script of bash and return what the rules find, by rule."""
+    """Record a script of bash and return what the rules find, by rule; what `prepare` does is not recorded."""
     places = [Path(tempfile.mkdtemp(prefix="risk-", dir="/var/tmp")) for _ in range(3)]
     work, home, kept = places
     argv = [*PRIVATE, SCRATCH + script] if private else ["bash", "-c", script]
@@ -95,6 +95,7 @@ def risks_of(
                 "OBSERVER_HOME": kept,
             }
             env = {**os.environ, **{name: str(value) for name, value in own.items()}}
+            subprocess.run(["bash", "-c", prepare], cwd=work, env=env, check=True)
             words = ["record", "--engine", engine, "-o", str(kept / "rec"), "--", *argv]
             command = [sys.executable, "-m", "observer", *words]
             nothing = subprocess.DEVNULL

@@ -21,7 +21,7 @@ NAMES = [f"{case['rule']}-{index}" for index, case in enumerate(CASES)]
 TOLD = {
     "accounts-changed", "device-read", "device-written", "kernel-changed", "clock-changed", "bpf-program",
     "driver-loaded", "host-mounted", "root-of-another", "root-of-others", "root-of-others-refused", "namespace-entered",
-    "kernel-log-cleared", "privilege-gained", "keys-watched", "network-outbound", "network-datagram",
+    "kernel-log-cleared", "privilege-gained", "keys-watched", "network-outbound", "network-datagram", "network-tried",
     "network-loopback", "package-configured", "container-client", "mount-refused", "namespaces-refused",
     "kernel-helper-refused", "foreign-process-refused", "permission-refused", "debugger", "unseen-operations", "loss",
     "not-closed", "unsealed-tail", "failed-trace", "bad-events", "policy-denied", "compromised-identity",

@@ -14,13 +14,13 @@ from observer.trace.process_calls import looks_like_kernel_thread
 from observer.trace.reading import SealedLine
 from observer.trace.rules import Sight, Words
 from observer.trace.sighting import CallSeen, clothe
-from observer.trace.socket_calls import relay_of
+from observer.trace.socket_calls import feeds, relay_of
 from observer.trace.text import unquote
 from observer.trace.world import TEMPORARY, Descriptor, Process, World
 
 __all__ = ["Executions"]
 
-_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/[^/]+)/fd/\d+")
+_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/[^/]+)/fd/(\d+)")
 _LOADER: Final = re.compile(r"ld(?:-linux|-musl)?[-\w.]*\.so(?:\.\d+)*|ld-[\d.]+\.so")
 _NEAR: Final = 3  # generations between a server and a shell that it started
 
@@ -32,6 +32,7 @@ class Executions:
         """Take the world that programs are executed in."""
         self._world = world
         self._programs = words.programs
+        self._interpreters = words.programs.get("interpreters", frozenset())
         self._executing: dict[int, tuple[str, str]] = {}
 
     def attempted(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:
@@ -42,6 +43,12 @@ class Executions:
                 path = call.process.files.get(int(call.text(0)), Descriptor()).path
             if path:
                 self._executing[call.process.pid] = (path, sight.record_id)
+        elif call.values.get("errno") == "ENOEXEC" and call.paths:
+            # No program and no script by its first line: the shell that tried runs it as a script of its own.
+            found = clothe(Sight("exec", sight.record_id, paths=call.paths), call.process)
+            found.subjects.update(path=call.paths[0], program=call.paths[0])
+            self._add_origin(call.process, call.paths[0], found)
+            return (sight, found)
         return (sight,)
 
     def happened(self, line: SealedLine, pid: int) -> Sight:
@@ -81,11 +88,18 @@ class Executions:
             found = self._place(place)
             if place == path or {"temporary", "outside-workdir"} <= found:
                 traits.update(found)
+            elif match := _DESCRIPTOR.fullmatch(place):
+                held = process.files.get(int(match.group(1)), Descriptor()).path
+                traits.update(
+                    {"fileless"} if held.startswith("memfd:") or held.endswith(" (deleted)") else ()
+                )
             if (written := self._world.written.get(place)) is None:
                 continue
             traits.add("written-here")
             sight.paths, sight.subjects["path"] = (place,), place
-            traits.update({"downloaded"} if written.networked else ())
+            later = written.program in self._programs.get("fetchers", frozenset())
+            connected = written.networked or (later and written.life in self._world.lives_networked)
+            traits.update({"downloaded"} if connected else ())
             traits.update({"installed"} if written.installer else ())
             # Tools for a target carry its name in front: x86_64-linux-gnu-ld.bfd.
             names = {written.program, written.program.rpartition("-")[2]}
@@ -124,24 +138,48 @@ class Executions:
         remote = [process.files.get(number, Descriptor()).remote for number in (0, 1, 2)]
         if any(remote):
             traits.add("input-from-socket")
+        if sum(remote) > 1:
+            traits.add("operated-by-socket")
         self._world.shells.pop(process.pid, None)
+        self._add_script(process, traits)
+        self._add_server(process, traits)
         if not process.names & self._programs["shells"]:
             return
         traits.add("shell")
         if _is_interactive(process.argv):
             traits.add("interactive")
             self._world.shells[process.pid] = process
-            if relay_of(process, list(self._world.networked.values())) is not None:
+            everybody = self._world.processes.values()
+            if relay_of(process, list(self._world.networked.values()), everybody) is not None:
                 traits.add("relayed")
         self._add_starter(process, traits)
+
+    def _add_script(self, process: Process, traits: set[str]) -> None:
+        """Tell whether an interpreter takes its script from a pipe that a connected process writes into."""
+        self._world.readers.pop(process.pid, None)
+        name = process.program.rstrip("0123456789.")
+        if name not in self._interpreters:
+            return
+        number = _script_descriptor(process.argv, name in self._programs["shells"])
+        if number is None:
+            return
+        self._world.readers[process.pid] = (process, number)
+        if any(feeds(each, process, number) for each in self._world.networked.values()):
+            traits.add("script-from-network")
+
+    def _add_server(self, process: Process, traits: set[str]) -> None:
+        """Tell whether what serves clients started this program."""
+        for ancestor in list(process.ancestors())[:_NEAR]:
+            if ancestor.names & self._programs.get("remote_login", frozenset()):
+                return
+            if ancestor.accepted:
+                traits.add("from-server")
 
     def _add_starter(self, process: Process, traits: set[str]) -> None:
         """Tell whether a shell was started by something that serves or uses the network."""
         for distance, ancestor in enumerate(process.ancestors()):
             if distance >= _NEAR or ancestor.names & self._programs.get("remote_login", frozenset()):
                 return
-            if ancestor.accepted:
-                traits.add("from-server")
             if distance == 0 and ancestor.networked and not (ancestor.installer or ancestor.fetches):
                 traits.add("from-client")
 
@@ -155,3 +193,16 @@ def _is_interactive(argv: Sequence[str]) -> bool:
             "-"
         )
     return True
+
+
+def _script_descriptor(argv: Sequence[str], is_shell: bool) -> int | None:
+    """Return the descriptor that an interpreter takes its script from; None when it was given a file or code."""
+    for word in argv[1:]:
+        if match := _DESCRIPTOR.fullmatch(word):
+            return int(match.group(1))
+        if word in ("-", "-s", "/dev/stdin"):
+            return 0
+        coded = "c" in word if is_shell else word[:2] in ("-c", "-e", "-m", "-E", "-r", "-p")
+        if not word.startswith("-") or coded:
+            return None
+    return 0

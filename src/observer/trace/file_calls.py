@@ -43,6 +43,11 @@ _SET_ASIDE: Final = re.compile(
 )
 
 
+# Flags of an open that does not write over what is there: appended to, made new, or only touched.
+_ADDS: Final = ("O_APPEND", "O_EXCL", "O_TMPFILE", "O_NONBLOCK", "O_PATH")
+_OWN_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/(?:self|thread-self|(\d+)))/fd/(\d+)")
+
+
 class FileCalls:
     """Handlers of calls that name files."""
 
@@ -63,15 +68,20 @@ class FileCalls:
             "enter_directory": self._enter_directory,
             "make_node": self._make,
             "memory_file": self._memory_file,
+            "map": self._map,
         }
 
     def _set(self, name: str) -> frozenset[str]:
         return self._programs.get(name, frozenset())
 
+    @staticmethod
+    def _writer(process: Process, sight: Sight) -> Written:
+        installer = process.installer or process.fetches
+        return Written(process.program, process.networked, sight.record_id, process.life, installer)
+
     def _wrote(self, call: CallSeen, sight: Sight, path: str) -> None:
         process = call.process
-        installer = process.installer or process.fetches
-        by = Written(process.program, process.networked, sight.record_id, process.life, installer)
+        by = self._writer(process, sight)
         opened = call.name in ("open", "openat", "openat2")
         existed = opened and not any("O_CREAT" in text for text in call.texts)
         self._world.note_written(path, by, existed=existed or path in process.recent)
@@ -92,11 +102,19 @@ class FileCalls:
                 continue
             if process.root and path.startswith(f"{process.root}/"):
                 path = path[len(process.root) :]
+            path = self._behind(process, path)
             self._note_library(process, path, sight)
             channel = f"pty:{path[9:]}" if path.startswith("/dev/pts/") else ""
             held = Descriptor(path, channel=channel, cloexec=any("O_CLOEXEC" in text for text in call.texts))
             self._world.keep(process, call.values.get("result"), held)
             if writes and not path.startswith(("/dev/", "/proc/")):
+                words = " ".join(call.texts[1:])
+                if (
+                    not truncates
+                    and not any(flag in words for flag in _ADDS)
+                    and self.is_foreign(process, path)
+                ):
+                    sight.traits.update({"in-place", "foreign"})
                 if self.is_foreign(process, path) and (reads or process.last_read == path):
                     process.rewritten.add(path)
                 self._wrote(call, sight, path)
@@ -108,6 +126,14 @@ class FileCalls:
                 if (by := self._world.written.get(path)) is not None and by.program in self._set("archivers"):
                     sight.traits.add("archive-made-here")
         return (sight,)
+
+    @staticmethod
+    def _behind(process: Process, path: str) -> str:
+        """Return what a path that names one of the process's own descriptors leads to."""
+        match = _OWN_DESCRIPTOR.fullmatch(path)
+        if match is None or match.group(1) not in (None, str(process.pid)):
+            return path
+        return process.files.get(int(match.group(2)), Descriptor()).path or path
 
     def _note_owner(self, process: Process, path: str, sight: Sight) -> None:
         match = _PROC.match(path)
@@ -204,6 +230,8 @@ class FileCalls:
     def _link(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:
         if call.ok and len(call.paths) == 2:
             self._world.note_link(*call.paths)
+            if call.name.startswith("symlink"):
+                self._world.note_made(call.paths[1], self._writer(call.process, sight))
         return self._two_paths(call, sight, moves=False)
 
     def _truncate(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:
@@ -212,6 +240,8 @@ class FileCalls:
         if not sight.paths and call.text(0).isdigit():
             path = call.descriptor(0).path
             sight.paths = (path,) if path else ()
+        if sight.paths and self.is_foreign(call.process, sight.paths[0]):
+            sight.traits.add("foreign")
         return (sight,)
 
     def _times(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:
@@ -243,6 +273,13 @@ class FileCalls:
         if call.ok:
             held = Descriptor(f"memfd:{unquote(call.text(0))}", cloexec="CLOEXEC" in call.text(1))
             self._world.keep(call.process, call.values.get("result"), held)
+        return (sight,)
+
+    def _map(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:
+        path = call.descriptor(4).path
+        sight.paths = (path,) if path else ()
+        sight.traits.update({"executable"} if "PROT_EXEC" in call.text(2) else ())
+        sight.traits.update({"fileless"} if path.startswith("memfd:") else ())
         return (sight,)
 
     def _make(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:

@@ -149,6 +149,9 @@ def _timed(lines: Iterable[SealedLine]) -> Iterator[tuple[int, int, Any]]:
         yield at, 1, line
 
 
+_SAID: Final = (b"mining", b"method", b"jsonrpc", b"login", b"stratum", b"sin_port", b"sin6_port")
+
+
 def _is_dull(line: bytes) -> bool:
     """Whether a call of a name that does many things does none that a rule or the world asks about."""
     if b'"syscall":"fcntl"' in line:
@@ -156,7 +159,9 @@ def _is_dull(line: bytes) -> bool:
     if b'"syscall":"ioctl"' in line:
         return b"TIOCGPT" not in line and b"FIOCLEX" not in line
     if b'"syscall":"sendto"' in line:
-        return not any(word in line for word in (b"mining", b"method", b"jsonrpc", b"login", b"stratum"))
+        return not any(word in line for word in _SAID)
+    if b'"syscall":"mmap"' in line:
+        return b"PROT_EXEC" not in line or b'"MAP_ANON' in line or b"|MAP_ANON" in line
     if b'"syscall":"clone' in line:
         return b"CLONE_NEW" not in line
     return b'"syscall":"prctl"' in line and b"PR_SET_NAME" not in line

@@ -11,7 +11,7 @@ from typing import Final
 from observer.trace.rules import Sight
 from observer.trace.sighting import CallSeen
 from observer.trace.text import parse_number, unquote
-from observer.trace.world import World
+from observer.trace.world import Descriptor, World
 
 __all__ = ["ProcessCalls", "looks_like_kernel_thread"]
 
@@ -36,6 +36,7 @@ class ProcessCalls:
         return {
             "set_user": self._set_user,
             "namespace": self._namespace,
+            "process_handle": self._process_handle,
             "change_root": self._change_root,
             "signal": self._signal,
             "clock": self._clock,
@@ -75,6 +76,13 @@ class ProcessCalls:
         elif "CLONE_NEW" in flags:
             sight.traits.add("namespace")
             sight.traits.update({"new-user-namespace"} if "CLONE_NEWUSER" in flags else ())
+        return (sight,)
+
+    def _process_handle(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:
+        if call.ok:
+            # By such a handle setns(2) enters all namespaces of the process.
+            held = Descriptor(f"/proc/{call.text(0)}/ns/all", cloexec=True)
+            self._world.keep(call.process, call.values.get("result"), held)
         return (sight,)
 
     def _change_root(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -13,7 +13,7 @@ from observer.trace.sighting import CallSeen, clothe
 from observer.trace.text import parse_address, parse_number, unquote
 from observer.trace.world import Descriptor, Process, World
 
-__all__ = ["SocketCalls", "relay_of"]
+__all__ = ["SocketCalls", "feeds", "relay_of"]
 
 _PAIR: Final = re.compile(r"\[(\d+), (\d+)\]")
 _TERMINAL: Final = re.compile(r"\[(\d+)\]")
@@ -89,10 +89,15 @@ class SocketCalls:
         if process.pid not in self._world.networked:
             return
         for shell in list(self._world.shells.values()):
-            if relay_of(shell, [process]) is not None:
+            if relay_of(shell, [process], self._world.processes.values()) is not None:
                 found = Sight("exec", sight.record_id, traits={"shell", "interactive", "relayed"})
                 found.subjects.update(program=shell.exe, path=shell.exe)
                 yield clothe(found, shell)
+        for reader, number in list(self._world.readers.values()):
+            if feeds(process, reader, number):
+                found = Sight("exec", sight.record_id, traits={"script-from-network"})
+                found.subjects.update(program=reader.exe, path=reader.exe)
+                yield clothe(found, reader)
 
     def _feeds_archive(self, process: Process) -> bool:
         """Whether the standard input of a process is a pipe that a program packing archives writes into."""
@@ -126,6 +131,10 @@ class SocketCalls:
 
     def _send(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:
         held = call.descriptor(0)
+        if (address := parse_address(call.text(4))) is not None:
+            sight.subjects["address"] = address.text
+            sight.traits.update({"external"} if address.scope == "external" else ())
+            sight.traits.update({"stream"} if held.socket == "stream" else ())
         if held.socket or held.remote:
             sight.traits.add("to-network")
         sight.arguments = {**sight.arguments, "text": unquote(call.text(1))}
@@ -147,20 +156,35 @@ class SocketCalls:
         return (sight,)
 
 
-def relay_of(shell: Process, connected: Sequence[Process]) -> Process | None:
-    """Return the connected process that holds the other ends of a shell's input and output, if one does."""
-    inward = _ends(shell, (0,))
-    outward = _ends(shell, (1, 2))
+def relay_of(shell: Process, connected: Sequence[Process], between: Iterable[Process] = ()) -> Process | None:
+    """Return the connected process that holds the other ends of a shell's input and output, if one does.
+
+    Args:
+        shell: Whose input and output.
+        connected: Those that may hold the ends.
+        between: Processes that may pass on what they read, as `cat` does in a pipeline.
+    """
+    inward, outward = _ends(shell, (0,)), _ends(shell, (1, 2))
+    if not inward or not outward:
+        return None
+    for process in between:
+        if process.alive and process.pid != shell.pid:
+            source, target = _ends(process, process.files.keys() - {1, 2}), _ends(process, (1, 2))
+            inward = inward | source if target & inward else inward
+            outward = outward | target if source & outward else outward
     for process in connected:
-        if process.pid == shell.pid or not inward or not outward:
-            continue
-        held = _ends(process, process.files)
+        held = _ends(process, process.files) if process.pid != shell.pid else set()
         if inward & held and outward & held:
             return process
     return None
 
 
-def _ends(process: Process, numbers: Sequence[int] | dict[int, Descriptor]) -> set[str]:
+def feeds(process: Process, reader: Process, number: int) -> bool:
+    """Whether a process holds the other end of what one of a reader's descriptors leads to."""
+    return process.pid != reader.pid and bool(_ends(reader, (number,)) & _ends(process, process.files))
+
+
+def _ends(process: Process, numbers: Iterable[int]) -> set[str]:
     """Return what descriptors lead to, by a name that both ends share: channels, and the paths of named pipes."""
     found = set()
     for number in numbers:

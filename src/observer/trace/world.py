@@ -154,10 +154,12 @@ class World:
         self.derived: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self.networked: dict[int, Process] = {}
         self.shells: dict[int, Process] = {}
+        self.readers: dict[int, tuple[Process, int]] = {}
         self.ever_networked: list[Process] = []
         self.origins: OrderedDict[str, Written | None] = OrderedDict()
         self.links: OrderedDict[str, str] = OrderedDict()
         self.packed: set[str] = set()
+        self.lives_networked: set[int] = set()
         self._lives = 0
         self._channels = 0
 
@@ -217,6 +219,7 @@ class World:
     def join_network(self, process: Process) -> None:
         """Remember that a process is connected to somebody, unless letting people in is what it is for."""
         process.networked = True
+        self.lives_networked.add(process.life)
         if not (process.trusted and process.names & self._programs.get("remote_login", frozenset())):
             self.networked[process.pid] = process
             if len(self.ever_networked) < _MOST_NETWORKED:
@@ -235,6 +238,7 @@ class World:
         """Forget the descriptors of a process that ended; who it was stays known."""
         self.networked.pop(pid, None)
         self.shells.pop(pid, None)
+        self.readers.pop(pid, None)
         if pid in self.processes:
             self.processes[pid].files = {}
             self.processes[pid].alive = False
@@ -267,6 +271,11 @@ class World:
         _remember(self.written, path, by)
         if path not in self.origins:
             _remember(self.origins, path, None if existed else by)
+
+    def note_made(self, path: str, by: Written) -> None:
+        """Remember who made something that is no file of its own: a symbolic link."""
+        if path not in self.origins:
+            _remember(self.origins, path, by)
 
     def note_moved(self, old: str, new: str) -> None:
         """Remember what a file was called at first, through any number of renamings."""

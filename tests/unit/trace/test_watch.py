@@ -48,9 +48,14 @@ def test_connections_outside() -> None:
     assert rules_of(START, SOCKET, call("connect", "5", OUTSIDE, "16", errno="EINPROGRESS")) == {
         "network-outbound"
     }
-    assert rules_of(START, SOCKET, call("connect", "5", OUTSIDE, "16", errno="ENETUNREACH")) == set()
+    assert rules_of(START, SOCKET, call("connect", "5", OUTSIDE, "16", errno="ENETUNREACH")) == {
+        "network-tried"
+    }
     datagram = call("socket", "AF_INET", "SOCK_DGRAM", "IPPROTO_IP", result=5)
     assert rules_of(START, datagram, call("connect", "5", OUTSIDE, "16")) == {"network-datagram"}
+    sent = call("sendto", "5", '"query"', "5", "0", OUTSIDE, "16", result=5)
+    assert rules_of(START, datagram, sent) == {"network-datagram"}
+    assert rules_of(START, datagram, call("sendto", "5", '"query"', "5", "0", "NULL", "0", result=5)) == set()
 
 
 def test_what_was_downloaded_and_run() -> None:
@@ -62,6 +67,13 @@ def test_what_was_downloaded_and_run() -> None:
     execute = (call("execve", '"/work-place/x"', "[]", "0"), process("exec", exe="/work-place/x", euid=1000))
     assert "downloaded-then-run" in rules_of(START, *fetched, *execute)
     assert "written-then-run" in rules_of(START, fetched[2], *execute)
+
+
+def test_a_stranger_is_entered_by_a_handle() -> None:
+    handle = call("pidfd_open", "4711", "0", result=3)
+    assert "namespace-entered" in rules_of(START, handle, call("setns", "3", "CLONE_NEWNS"))
+    own = process("start", pid=4711, exe="/usr/bin/tool")
+    assert "namespace-entered" not in rules_of(START, own, handle, call("setns", "3", "CLONE_NEWNS"))
 
 
 def test_another_users_rights() -> None:
