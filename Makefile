@@ -73,6 +73,9 @@ $(STAMPS)/build-packages: tools/setup/system.sh tools/setup/rust.sh tools/setup/
 $(STAMPS)/test-packages: tools/setup/packages.txt $(STAMPS)/build-packages
 	@tools/setup/system.sh test $@
 
+$(STAMPS)/vm-packages: tools/setup/packages.txt $(STAMPS)/test-packages
+	@tools/setup/system.sh vm $@
+
 $(STAMPS)/wasm-rust: tools/setup/wasm_rust.sh $(STAMPS)/test-packages
 	@tools/setup/wasm_rust.sh $@
 
@@ -91,7 +94,7 @@ crash: setup-test  ## the long crash tests of the sealed log: 3,000 power cuts, 
 deb: setup  ## build the Debian package of the agent, build/deb/wsl-monitor_*.deb
 	@packaging/deb/build.sh
 
-test-vm: setup-test  ## kill real virtual machines in ten ways (QEMU, about 15 minutes); needs root, qemu-system-x86 and qemu-utils
+test-vm: setup-test $(STAMPS)/vm-packages  ## kill real virtual machines in ten ways, and hold each to its verdict (QEMU, about 15 minutes); needs root
 	OBSERVER_VM=1 $(BIN)/pytest -q -rs tests/vm
 
 load: setup-test  ## the probe under load: a minute at 500,000 calls a second without a loss, 10,000 cgroups (root)

@@ -114,6 +114,14 @@ def test_the_demonstration_does_not_install_what_only_tests_need(machine: Machin
     assert machine.apt_words() == ""
 
 
+def test_the_emulator_is_for_the_tests_of_virtual_machines_alone(machine: Machine) -> None:
+    machine.lose("qemu-system-x86_64")
+    assert machine.system("test").returncode == 0
+    assert machine.apt_words() == ""
+    assert machine.system("vm").returncode == 0
+    assert machine.apt_words().splitlines()[-1].endswith("--no-install-recommends qemu-system-x86")
+
+
 def test_without_root_or_sudo_it_says_what_to_type(machine: Machine) -> None:
     machine.lose("gcc")
     machine.put("id", "echo 1000")

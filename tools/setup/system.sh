@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Install the system packages that are missing, and only those.
 #
-# usage: tools/setup/system.sh build|test STAMP
+# usage: tools/setup/system.sh build|test|vm STAMP
 #   build  what `make demo` needs; ends with an error when something cannot be had
 #   test   the same and the programs that tests compare against; what cannot be had of these makes tests skip
+#   vm     what `make test` needs and an emulator, for `make test-vm`; ends with an error when it cannot be had
 # STAMP is touched when nothing is missing any more.
 #
 # What is looked for is in packages.txt. A thing that is present, from wherever it came, is left alone.
 set -euo pipefail
-want=${1:?usage: system.sh build|test STAMP}
-stamp=$(realpath -m "${2:?usage: system.sh build|test STAMP}")
+want=${1:?usage: system.sh build|test|vm STAMP}
+stamp=$(realpath -m "${2:?usage: system.sh build|test|vm STAMP}")
 
 cd "$(dirname "$0")"
 
@@ -65,7 +66,11 @@ mapfile -t build < <(missing_of build)
 if [ "${#build[@]}" -gt 0 ]; then install "${build[@]}"; fi
 ./rust.sh install
 
-if [ "$want" = test ]; then
+if [ "$want" = vm ]; then
+    mapfile -t emulator < <(missing_of vm)
+    if [ "${#emulator[@]}" -gt 0 ]; then install "${emulator[@]}"; fi
+fi
+if [ "$want" = test ] || [ "$want" = vm ]; then
     mapfile -t extra < <(missing_of test)
     if [ "${#extra[@]}" -gt 0 ] && ! install "${extra[@]}"; then
         say "going on without them: the tests that need them will say so and skip"
