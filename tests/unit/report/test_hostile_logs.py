@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -87,3 +88,36 @@ def test_demangling_ends_for_any_symbol(tail: str) -> None:
 )
 def test_rust_names(symbol: str, name: str) -> None:
     assert demangle(symbol) == name
+
+
+LONG = 60_000
+BEGINNINGS = [
+    (b"2026-01-01 ", b"1."),
+    (b"Mar  1 03:11:11 ", b"a"),
+    (b"03-01 03:11:11.100 ", b" "),
+    (b"E/", b"a"),
+    (b"<3>1 ", b"a"),
+    (b"[Mar 1 ", b"0"),
+    (b"", b"\x1b[1;1H"),
+    (b"", b"\r"),
+    (b"", b'{"log":'),
+    (b"", b"[ 1.000000]"),
+    (b"[ 1.000000] [3:", b" "),
+    (b"[ 1.000000] ", b'"'),
+    (b"[ 1.000000] ", b"a: "),
+    (b"[ 1.000000] WARNING: ", b"a"),
+    (b"[ 1.000000] nvme x: ", b"I/O "),
+    (b"[ 1.000000] Out of memory: Killed process 1 (", b"a"),
+    (b"[ 1.000000] watchdog", b"0"),
+    (b"[ 1.000000] INFO: task ", b"blocked "),
+]
+
+
+@pytest.mark.parametrize(("begin", "more"), BEGINNINGS)
+def test_no_line_takes_time_beyond_its_length(begin: bytes, more: bytes) -> None:
+    text = (begin + more * (LONG // len(more) + 1))[:LONG]
+    begun = time.process_time()
+    explain_lines(read_text([text], "x"))
+    assert time.process_time() - begun < 5, (
+        "of the processor: a line of this length takes hundredths of a second"
+    )

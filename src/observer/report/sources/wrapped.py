@@ -42,14 +42,14 @@ _TIMES = ("time", "timestamp", "@timestamp", "ts", "receiveTimestamp", "__REALTI
 _JOURNAL = ("_TRANSPORT", "SYSLOG_IDENTIFIER", "_SYSTEMD_UNIT", "_COMM")
 _MAX_JSON = 1 << 18
 _CONSOLE = re.compile(
-    r"(?:(?P<iso>\d{4}-\d\d-\d\d[T ][\d:.,]+ ?(?:Z|[+-]\d\d:?\d\d)?)|"
+    r"(?:(?P<iso>\d{4}-\d\d-\d\d[T ][\d:.,]{8,20} ?(?:Z|[+-]\d\d:?\d\d)?)|"
     r"(?:\w{3} )?(?P<month>\w{3}) +(?P<day>\d{1,2}) (?P<clock>\d\d:\d\d:\d\d)|"
-    r"\d\d:\d\d:\d\d)[\d.,]* (?:console|serial|uart|ttyS\d+|ttyAMA\d+|hvc\d+|com\d)(?:\d+)?: (?P<text>.*)",
+    r"\d\d:\d\d:\d\d)[\d.,]{0,12} (?:console|serial|uart|ttyS\d+|ttyAMA\d+|hvc\d+|com\d)(?:\d+)?: (?P<text>.*)",
     re.S | re.I,
 )
 """A console server's line. It names no host, and no process: with either it would be a program's tag."""
 _CRI = re.compile(
-    r"(?P<iso>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)) (?:stdout|stderr) [FP] (?P<text>.*)", re.S
+    r"(?P<iso>\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:\d\d)) (?:stdout|stderr) [FP] (?P<text>.*)", re.S
 )
 _LOGCAT = re.compile(
     r"(?:\d{4}-)?(?P<month>\d\d)-(?P<day>\d\d) (?P<clock>\d\d:\d\d:\d\d)\.\d{3,6} +(?:[a-z]\w* +)?(?P<pid>\d+) +\d+ [VDIWEFA] "
