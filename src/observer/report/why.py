@@ -108,7 +108,9 @@ def own_logs() -> list[SourceSpec]:
         UsageError: It keeps neither.
     """
     found = [SourceSpec(SourceKind.LOG, GUEST_LOG)] if os.access(GUEST_LOG, os.R_OK) else []
-    journals = [SourceSpec(SourceKind.JOURNAL, place) for place in _JOURNALS if Path(place).is_dir()]
+    journals = [
+        SourceSpec(SourceKind.JOURNAL, place) for place in _JOURNALS if any(Path(place).glob("*/*.journal"))
+    ]
     if found or journals:
         return [*found, *journals[:1]]
     raise UsageError(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from observer.errors import UsageError
+from observer.report import why
 from observer.report.diagnosis import Diagnosis
 from observer.report.sources import SourceKind
 from observer.report.why import SourceSpec, explain
@@ -154,3 +156,15 @@ def test_boots_in_the_text_of_journalctl(tmp_path: Path) -> None:
     assert explain([source]).verdict == "GPU_BUS_LOSS"
     assert explain([source], boot=-2).verdict == "PLANNED_SHUTDOWN"
     assert explain([source], boot=0).verdict == "INSUFFICIENT_EVIDENCE"
+
+
+def test_a_journal_that_holds_nothing_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, lost = tmp_path / "log", tmp_path / "run"
+    (lost / "machine").mkdir(parents=True)
+    kept.mkdir()
+    monkeypatch.setattr(why, "GUEST_LOG", str(tmp_path / "none"))
+    monkeypatch.setattr(why, "_JOURNALS", (str(kept), str(lost)))
+    with pytest.raises(UsageError, match="no journal"):
+        why.own_logs()
+    (lost / "machine/system.journal").touch()
+    assert why.own_logs() == [SourceSpec(SourceKind.JOURNAL, str(lost))]
