@@ -18,12 +18,19 @@ from observer.report.sources.stamps import parse_rfc3339
 
 __all__ = ["looks_like_event_csv", "looks_like_event_text", "read_blocks", "read_csv"]
 
-_BEGINS = re.compile(r"\s*(?:Event\[\d+\]:?\s*|Log Name\s*:.*|TimeCreated\s*:.*|ProviderName\s*:.*)$")
-_KEY = re.compile(r"\s*([A-Z][A-Za-z ]{1,30}?)\s*:\s*(.*)$")
+_LOG_NAMES = "Log Name|Protokollname|Nom du journal|Nombre de registro|Nome registro"
+"""How the viewer begins its copy of an event, in English, German, French, Spanish and Italian."""
+_BEGINS = re.compile(rf"\s*(?:Event\[\d+\]:?\s*|(?:{_LOG_NAMES}|TimeCreated|ProviderName)\s*:.*)$")
+_KEY = re.compile(r"\s*([^\W\d_][\w .\u2019'-]{1,30}?)\s*:\s*(.*)$")
 _NAMES = {
     "log name": "Channel", "logname": "Channel", "source": "Provider.Name", "providername": "Provider.Name",
     "provider name": "Provider.Name", "event id": "EventID", "eventid": "EventID", "id": "EventID",
     "date": "Date", "timecreated": "Date", "date and time": "Date", "level": "Level",
+    "quelle": "Provider.Name", "origen": "Provider.Name", "origine": "Provider.Name", "ereignis-id": "EventID",
+    "id de l\u2019événement": "EventID", "id de l'événement": "EventID", "id. del evento": "EventID", "id evento": "EventID",
+    "datum": "Date", "fecha": "Date", "data": "Date", "ebene": "Level", "niveau": "Level", "nivel": "Level", "livello": "Level",
+    "protokollname": "Channel", "nom du journal": "Channel", "nombre de registro": "Channel", "nome registro": "Channel",
+    "beschreibung": "Description", "descripción": "Description", "descrizione": "Description",
     "leveldisplayname": "Level", "message": "Description", "description": "Description", "recordid": "EventRecordID",
 }  # fmt: skip
 _LEVELS = {"critical": "1", "error": "2", "warning": "3", "information": "4", "verbose": "5"}
@@ -39,8 +46,12 @@ _MAX_LINES = 400
 
 def looks_like_event_text(head: bytes) -> bool:
     """Tell from its first bytes whether a source holds such blocks."""
-    return re.search(rb"(?mi)^\s*(?:Log Name|ProviderName|Event\[\d+\]:?)\s*(?::|$)", head) is not None and (
-        re.search(rb"(?mi)^\s*(?:Event ID|Id)\s*:\s*\d+", head) is not None
+    text = head.decode("utf-8", "replace")
+    return re.search(
+        rf"(?mi)^\s*(?:{_LOG_NAMES}|ProviderName|Event\[\d+\]:?)\s*(?::|$)", text
+    ) is not None and any(
+        _NAMES.get(found[1].lower()) == "EventID"
+        for found in re.finditer(r"(?m)^\s*([^\n:]{2,20}?)\s*:\s*\d+", text)
     )
 
 

@@ -67,6 +67,7 @@ def _sniffed(path: Path | str, label: str) -> Iterator[LogLine]:
     if (
         head.startswith(b"ElfFile\x00")
         or text.startswith(b"<Event")
+        or (text.startswith(b"<?xml") and b"<Event" in head)
         or looks_like_event_text(head)
         or looks_like_event_csv(text)
         or looks_like_event_json(head)

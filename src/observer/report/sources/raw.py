@@ -6,13 +6,17 @@ from __future__ import annotations
 import bz2
 import codecs
 import gzip
+import io
 import lzma
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from observer.errors import FormatError, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 __all__ = ["MAX_LINE_BYTES", "open_bytes", "read_lines"]
 
@@ -52,7 +56,33 @@ def open_bytes(path: Path | str) -> IO[bytes]:
         return bz2.BZ2File(stream)
     if kind == "xz":
         return lzma.LZMAFile(stream)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return io.BufferedReader(_FromUtf16(stream))
     return stream
+
+
+class _FromUtf16(io.RawIOBase):
+    """A stream in UTF-16, which is what PowerShell writes behind `>`, as one in UTF-8."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        self._held = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        while not self._held and (piece := self._stream.read(MAX_LINE_BYTES)):
+            self._held = self._decoder.decode(piece).encode("utf-8", "replace")
+        count = min(len(view), len(self._held))
+        view[:count], self._held = self._held[:count], self._held[count:]
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 def read_lines(path: Path | str) -> Iterator[bytes]:
@@ -64,29 +94,13 @@ def read_lines(path: Path | str) -> Iterator[bytes]:
     """
     with open_bytes(path) as stream:
         try:
-            first = stream.readline(MAX_LINE_BYTES)
-            if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                yield from _utf16(first, stream)
-                return
-            if first:
-                yield first.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n")
+            first = True
             while line := stream.readline(MAX_LINE_BYTES):
-                yield line.rstrip(b"\r\n")
+                yield (line.removeprefix(codecs.BOM_UTF8) if first else line).rstrip(b"\r\n")
+                first = False
         except (EOFError, OSError, lzma.LZMAError) as error:
             raise FormatError(
                 f"{path} cannot be read to its end: {error}",
                 hint="decompress it by hand and give what can be saved",
                 where={"path": str(path)},
             ) from error
-
-
-def _utf16(first: bytes, stream: IO[bytes]) -> Iterator[bytes]:
-    """The lines, in UTF-8, of a text in UTF-16, which is what PowerShell writes behind `>`."""
-    decoder = codecs.getincrementaldecoder("utf-16")("replace")
-    rest, piece = "", first
-    while piece:
-        *lines, rest = (rest + decoder.decode(piece)).split("\n")
-        yield from (line.rstrip("\r").encode() for line in lines)
-        piece = stream.read(MAX_LINE_BYTES)
-    if rest:
-        yield rest.encode()
