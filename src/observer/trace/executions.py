@@ -16,7 +16,7 @@ from observer.trace.rules import Sight, Words
 from observer.trace.sighting import CallSeen, clothe
 from observer.trace.socket_calls import feeds, relay_of
 from observer.trace.text import unquote
-from observer.trace.world import TEMPORARY, Descriptor, Process, World
+from observer.trace.world import TEMPORARY, Descriptor, Process, World, is_interpreter
 
 __all__ = ["Executions"]
 
@@ -54,11 +54,13 @@ class Executions:
     def happened(self, line: SealedLine, pid: int) -> Sight:
         """Take in the line and return what it amounts to."""
         before = replace(self._world.process(pid))
+        self._world.process(pid).file = self._executing.get(pid, ("", ""))[0]
         self._world.begin(line.event)
         process = self._world.process(pid)
         self._world.replaced(process)
         process.loaded, process.last_read, process.recent, process.rewritten = False, "", (), set()
         path, record_id = self._executing.pop(pid, (process.exe, line.record_id))
+        path = self._world.aliases.get(path, path)
         if "memfd:" in process.exe or process.exe.endswith(" (deleted)") or _DESCRIPTOR.fullmatch(path):
             path = (
                 process.exe or path
@@ -86,7 +88,7 @@ class Executions:
         traits = sight.traits
         for place in self._files(process, path):
             found = self._place(place)
-            if place == path or {"temporary", "outside-workdir"} <= found:
+            if place in (path, process.exe) or {"temporary", "outside-workdir"} <= found:
                 traits.update(found)
             elif match := _DESCRIPTOR.fullmatch(place):
                 held = process.files.get(int(match.group(1)), Descriptor()).path
@@ -110,10 +112,11 @@ class Executions:
 
     def _files(self, process: Process, path: str) -> list[str]:
         """Return the files that run: the program, and what an interpreter or the dynamic loader was told to run."""
-        files = [path]
+        # An environment's `python` is a link to an installed one; what matters is what runs.
+        files = [process.exe if is_interpreter(path) and is_interpreter(process.exe) else path]
         if _LOADER.fullmatch(process.program):
             files += [self._world.resolve(process, word) for word in process.argv[1:] if "/" in word][:1]
-        elif process.script:
+        elif process.script and not process.by_first_line:
             named = (word for word in process.argv[1:] if posixpath.basename(word) == process.script)
             files += [self._world.resolve(process, word) for word in named][:1]
         return files
@@ -146,7 +149,7 @@ class Executions:
         if not process.names & self._programs["shells"]:
             return
         traits.add("shell")
-        if _is_interactive(process.argv):
+        if not process.by_first_line and _is_interactive(process.argv):
             traits.add("interactive")
             self._world.shells[process.pid] = process
             everybody = self._world.processes.values()
@@ -158,7 +161,7 @@ class Executions:
         """Tell whether an interpreter takes its script from a pipe that a connected process writes into."""
         self._world.readers.pop(process.pid, None)
         name = process.program.rstrip("0123456789.")
-        if name not in self._interpreters:
+        if name not in self._interpreters or process.by_first_line:
             return
         number = _script_descriptor(process.argv, name in self._programs["shells"])
         if number is None:

@@ -23,6 +23,9 @@ _KERNEL_THREAD: Final = re.compile(
 )
 
 
+_MOST_ALIASES: Final = 1_024  # further names of programs that are remembered
+
+
 class ProcessCalls:
     """Handlers of calls that change processes or act on others."""
 
@@ -37,6 +40,7 @@ class ProcessCalls:
             "set_user": self._set_user,
             "namespace": self._namespace,
             "process_handle": self._process_handle,
+            "mount": self._mount,
             "change_root": self._change_root,
             "signal": self._signal,
             "clock": self._clock,
@@ -83,6 +87,12 @@ class ProcessCalls:
             # By such a handle setns(2) enters all namespaces of the process.
             held = Descriptor(f"/proc/{call.text(0)}/ns/all", cloexec=True)
             self._world.keep(call.process, call.values.get("result"), held)
+        return (sight,)
+
+    def _mount(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:
+        if call.ok and unquote(call.text(0)) == "/proc/self/exe" and len(self._world.aliases) < _MOST_ALIASES:
+            # Container runtimes make a second name for themselves, which what they start cannot write through.
+            self._world.aliases[unquote(call.text(1))] = call.process.exe
         return (sight,)
 
     def _change_root(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:

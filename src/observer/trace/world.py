@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-__all__ = ["Descriptor", "Process", "TEMPORARY", "World", "Written"]
+__all__ = ["Descriptor", "Process", "TEMPORARY", "World", "Written", "is_interpreter"]
 
 # Places to look at, not to write. Memory-backed ones come first.
 TEMPORARY: Final = ("/dev/shm/", "/run/shm/", "/tmp/", "/var/tmp/")  # noqa: S108
@@ -24,6 +24,11 @@ _MOST_GENERATIONS: Final = 64  # ancestors looked at; deeper trees are cut
 _INTERPRETER: Final = re.compile(
     r"(?:python|perl|ruby|node|nodejs|php|lua|luajit|tclsh|sh|bash|dash|zsh|ksh|ash)[\d.]*"
 )
+
+
+def is_interpreter(path: str) -> bool:
+    """Whether a program of this name runs scripts."""
+    return _INTERPRETER.fullmatch(posixpath.basename(path)) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class Process:
     pid: int
     ppid: int = 0
     exe: str = ""
+    file: str = ""
     argv: tuple[str, ...] = ()
     cwd: str = ""
     root: str = ""
@@ -107,6 +113,8 @@ class Process:
         """The name of the script or module that an interpreter runs, or nothing: `pip` of `python3 -m pip`."""
         if not _INTERPRETER.fullmatch(self.program):
             return ""
+        if self.by_first_line:
+            return posixpath.basename(self.file)
         words = iter(self.argv[1:])
         for word in words:
             if word == "-m":
@@ -116,6 +124,13 @@ class Process:
             if not word.startswith("-"):
                 return posixpath.basename(word)
         return ""
+
+    @property
+    def by_first_line(self) -> bool:
+        """Whether an interpreter runs a file that names it in its first line, and was told with the arguments of that file."""
+        ran = posixpath.basename(self.file)
+        named = bool(self.argv) and posixpath.basename(self.argv[0]) == ran
+        return named and not _INTERPRETER.fullmatch(ran) and bool(_INTERPRETER.fullmatch(self.program))
 
     def ancestors(self) -> Iterator[Process]:
         """Yield the processes that led to this one, nearest first."""
@@ -159,6 +174,7 @@ class World:
         self.origins: OrderedDict[str, Written | None] = OrderedDict()
         self.links: OrderedDict[str, str] = OrderedDict()
         self.packed: set[str] = set()
+        self.aliases: dict[str, str] = {}
         self.lives_networked: set[int] = set()
         self._lives = 0
         self._channels = 0
@@ -173,7 +189,8 @@ class World:
         process = self.processes.get(pid)
         if process is None or event.get("what") == "start":
             process = self._born(pid, int(event.get("ppid") or 0))
-        process.exe = event.get("exe") or process.exe
+        exe = event.get("exe") or process.exe
+        process.exe = self.aliases.get(exe, exe)
         process.argv = tuple(map(str, event.get("argv") or ())) or process.argv
         process.cwd = event.get("cwd") or process.cwd
         process.container = str(event.get("container_id") or process.container)
