@@ -104,6 +104,8 @@ pub enum Effect {
     OutputBytes(u8, #[serde(with = "serde_bytes")] Vec<u8>),
     /// Bytes in a shared object: object, offset, bytes.
     Object(u32, u64, #[serde(with = "serde_bytes")] Vec<u8>),
+    /// A shared object has another size: object, bytes.
+    ObjectSize(u32, u64),
 }
 
 /// A mapping of the task's address space.
@@ -117,6 +119,8 @@ pub struct Mapping {
     pub prot: u32,
     /// Grows downwards, as stacks do.
     pub grows: bool,
+    /// Shows a shared object, but what is written here stays here.
+    pub private: bool,
     /// What it shows.
     pub from: Source,
 }

@@ -38,7 +38,7 @@ const SILENT: &[u64] = &[
 ];
 
 /// Families whose encoded size is all there is: no pointer hides inside their structures.
-const FLAT: &[u8] = b"fTRvXp\x12\x94\xb7o";
+const FLAT: &[u8] = b"fTRvXp!\x12\x94\xb7o";
 
 /// What a request writes, as far as known; [`Out::Compare`] when it is not.
 #[must_use]

@@ -22,6 +22,8 @@ pub fn is_restart(result: i64) -> bool {
     (-516..=-512).contains(&result)
 }
 
+/// Marks the number of a call that came through the 32-bit entry: its table is another.
+const FOREIGN: u32 = 1 << 31;
 const PR_SET_TSC: u64 = 26;
 const MADV_FREE: u64 = 8;
 const MADV_DONTNEED: u64 = 4;
@@ -45,12 +47,13 @@ impl Tracer<'_> {
 
     fn entry(&mut self, tid: Tid, arch: u32) -> Result<(), ReplayError> {
         let Ok(regs) = sys::registers(tid) else { return self.go_on(tid, 0) };
-        let (nr, args) = (regs.nr(), regs.args());
+        let foreign = arch != AUDIT_ARCH;
+        let (nr, args) = (if foreign { regs.nr() | FOREIGN } else { regs.nr() }, regs.args());
         self.armed |= i64::from(nr) == libc::SYS_execve;
         if !self.armed {
             return self.go_on(tid, 0);
         }
-        if arch != AUDIT_ARCH {
+        if foreign {
             self.outcome.foreign_calls += 1;
             self.mark(tid, "a call through the 32-bit entry (int 0x80)");
         }
@@ -58,26 +61,27 @@ impl Tracer<'_> {
         let restarted = task.interrupted.take().filter(|(.., rip)| *rip == regs.rip());
         task.state = State::Kernel;
         let pid = task.pid;
-        let call = self.begun(tid, pid, &regs, restarted);
-        let unmodelled = call.plan.unmodelled;
+        let call = self.begun((tid, pid), nr, &regs, restarted);
         let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
         let (id, first) = (task.id, task.id == 0 && task.boundary == Regs::default());
         requeue(task);
+        let waits = self.must_wait(tid, &call);
+        let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
         task.call = Some(call);
         if !first {
             self.emitter.enter(id, &regs, restarted.is_some());
             self.at_entry(tid, nr, &args)?;
         }
-        if unmodelled {
-            let name = observer_model::lookup(ARCH, nr).map_or_else(|| format!("call {nr}"), |call| call.name.to_owned());
-            self.mark(tid, &format!("{name}({:#x}, {:#x}) is not modelled: all memory was compared", args[0], args[1]));
+        if waits {
+            self.hold(tid);
+            return Ok(());
         }
         self.go_on(tid, 0)
     }
 
     /// A call that is about to be made: what it names is read, and how it will be read again is planned.
-    fn begun(&mut self, tid: Tid, pid: Tid, regs: &Regs, restarted: Option<(u32, [u64; 6], u64)>) -> Box<Call> {
-        let (nr, args) = (regs.nr(), regs.args());
+    fn begun(&mut self, (tid, pid): (Tid, Tid), nr: u32, regs: &Regs, restarted: Option<(u32, [u64; 6], u64)>) -> Box<Call> {
+        let args = regs.args();
         let (plan_nr, plan_args) = restarted.map_or((nr, args), |(nr, args, _)| (nr, args));
         let mut record =
             Box::new(SyscallRecord { tid: tid.unsigned_abs(), pid: pid.unsigned_abs(), nr, args, ..SyscallRecord::default() });
@@ -91,6 +95,7 @@ impl Tracer<'_> {
         let mut call =
             Box::new(Call { regs: *regs, nr, args: plan_args, plan, record, instead, executed: false, peeked, restore: false });
         adjust(tid, &mut call);
+        Self::bound(tid, &mut call);
         call
     }
 
@@ -110,6 +115,11 @@ impl Tracer<'_> {
         self.show_own_affinity(tid, &call, result);
         if let Some(known) = observer_model::lookup(ARCH, call.nr) {
             Fetcher::new(tid, self.limits, &mut call.record, &mut self.scratch).run(known.fetches, When::Exit);
+        }
+        if call.plan.unmodelled && result != -38 {
+            let name = observer_model::lookup(ARCH, call.nr).map_or_else(|| format!("call {}", call.nr), |c| c.name.to_owned());
+            let (first, second) = (call.args[0], call.args[1]);
+            self.mark(tid, &format!("{name}({first:#x}, {second:#x}) is not modelled: all memory was compared"));
         }
         if call.executed {
             self.begin_program(tid)?;
@@ -157,6 +167,9 @@ impl Tracer<'_> {
             _ => {}
         }
         let sent = self.sent(tid, call, result, &mut effects);
+        if result >= 0 {
+            effects.extend(moved::objects_changed(tid, call, &mut self.objects));
+        }
         Ok(Exit { result, sent, effects })
     }
 
@@ -179,6 +192,9 @@ impl Tracer<'_> {
         };
         if let Some(stream) = self.streams.of(tid, call.args[0]) {
             effects.push(Effect::Output(stream));
+        }
+        if let Some(target) = self.streams.memory_of(tid, call.args[0]).and_then(|target| self.tasks.get(&target)) {
+            effects.extend(moved::into_memory(tid, call, length, (target.tid, target.id)));
         }
         if !self.objects.is_empty() {
             effects.extend(moved::into_object(tid, call, length, &self.objects));

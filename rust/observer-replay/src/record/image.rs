@@ -84,7 +84,14 @@ pub fn begin(tid: Tid, regs: &Regs, store: &mut Store<'_>) -> Result<Begun, Repl
             own_pages(tid, &pagemap, region, &mut exec.memory);
         }
         let length = region.end - region.start;
-        exec.maps.push(Mapping { start: region.start, length, prot: region.prot, grows: region.name == "[stack]", from });
+        exec.maps.push(Mapping {
+            start: region.start,
+            length,
+            prot: region.prot,
+            grows: region.name == "[stack]",
+            private: false,
+            from,
+        });
     }
     Ok(Begun { exec, gadget })
 }

@@ -142,9 +142,9 @@ impl Tracer<'_> {
     }
 
     /// Addresses of the words that the kernel changes when this thread ends. Source: set_tid_address(2), get_robust_list(2).
-    fn words_at_end(task: &Task) -> Vec<u64> {
+    fn words_at_end(task: &Task, reader: Tid) -> Vec<u64> {
         let mut words = Vec::new();
-        let read = |address: u64| bytes_at(task.tid, address, 8).first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
+        let read = |address: u64| bytes_at(reader, address, 8).first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
         if task.robust != 0 {
             let offset = read(task.robust + 8).unwrap_or(0);
             let mut entry = read(task.robust).unwrap_or(task.robust) & !1;
@@ -163,7 +163,7 @@ impl Tracer<'_> {
     /// Notes, while the thread still has memory, what will change when it ends.
     pub(super) fn prepare_end(&mut self, tid: Tid) {
         let Some(task) = self.tasks.get_mut(&tid) else { return };
-        task.at_end = Self::words_at_end(task);
+        task.at_end = Self::words_at_end(task, tid);
     }
 
     fn effects_of_end(&self, task: &Task) -> Vec<Effect> {
@@ -171,7 +171,9 @@ impl Tracer<'_> {
         else {
             return Vec::new();
         };
-        task.at_end.iter().map(|address| Effect::MemoryOf(other.id, *address, bytes_at(other.tid, *address, 4))).collect()
+        // One that was killed had no call in which to note them.
+        let words = if task.at_end.is_empty() { Self::words_at_end(task, other.tid) } else { task.at_end.clone() };
+        words.iter().map(|address| Effect::MemoryOf(other.id, *address, bytes_at(other.tid, *address, 4))).collect()
     }
 
     /// The first thread of a process has exited while others go on; the kernel tells of its end only with theirs.

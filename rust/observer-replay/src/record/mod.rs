@@ -3,6 +3,7 @@
 
 pub mod compare;
 pub mod emitter;
+pub mod held;
 pub mod image;
 pub mod lives;
 pub mod moved;

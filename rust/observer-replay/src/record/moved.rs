@@ -6,7 +6,7 @@ use crate::record::outputs::{buffers, bytes_at};
 use crate::record::special::Objects;
 use crate::record::streams::Streams;
 use crate::record::task::Call;
-use crate::stream::Effect;
+use crate::stream::{Effect, TaskId};
 use observer_capture::sys::{read_memory, Tid};
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
@@ -36,13 +36,25 @@ fn open(tid: Tid, fd: u64) -> Option<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()
 }
 
+/// Whether a pipe that is empty would keep a reader waiting: it is not at its end.
+#[must_use]
+pub fn waits(tid: Tid, fd: u64) -> bool {
+    let info = fs::read_to_string(format!("/proc/{tid}/fdinfo/{}", fd & 0xffff_ffff)).unwrap_or_default();
+    let flags =
+        info.lines().find_map(|line| line.strip_prefix("flags:")).and_then(|text| i32::from_str_radix(text.trim(), 8).ok());
+    let Some(pipe) = open(tid, fd).filter(|_| flags.is_some_and(|flags| flags & libc::O_NONBLOCK == 0)) else { return false };
+    let mut asked = libc::pollfd { fd: pipe.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one valid pollfd.
+    unsafe { libc::poll(&mut asked, 1, 0) == 0 }
+}
+
 /// What waits in a pipe, without taking it out. Source: tee(2).
 fn peek(pipe: &File, length: u64) -> Option<Vec<u8>> {
     let (mut from, to) = observer_capture::sys::pipe().ok().map(|(from, to)| (File::from(from), to))?;
     let want = usize::try_from(length).unwrap_or(PIPE_BYTES).min(PIPE_BYTES);
     // SAFETY: plain descriptors, both open for the whole call.
     let got = unsafe { libc::tee(pipe.as_raw_fd(), to.as_raw_fd(), want, libc::SPLICE_F_NONBLOCK) };
-    let mut bytes = vec![0u8; usize::try_from(got).ok()?];
+    let mut bytes = vec![0u8; usize::try_from(got).unwrap_or(0)];
     from.read_exact(&mut bytes).ok()?;
     Some(bytes)
 }
@@ -54,7 +66,7 @@ pub fn before(tid: Tid, nr: u32, args: &[u64; 6], streams: &Streams) -> Option<V
     streams.of(tid, to)?;
     let file = open(tid, from)?;
     if !file.metadata().ok()?.is_file() {
-        return peek(&file, args[4]);
+        return peek(&file, if i64::from(nr) == libc::SYS_tee { args[2] } else { args[4] });
     }
     let mut word = [0u8; 8];
     if offset == 0 || read_memory(tid, offset, &mut word) < 8 {
@@ -91,15 +103,69 @@ pub fn after(tid: Tid, call: &Call, length: u64, streams: &Streams) -> Option<Ef
     Some(Effect::OutputBytes(stream, bytes))
 }
 
+/// Where a call has written in its file, which is not at the descriptor's position any more.
+fn written_at(tid: Tid, call: &Call, length: u64) -> Option<u64> {
+    match i64::from(call.nr) {
+        libc::SYS_pwrite64 | libc::SYS_pwritev | libc::SYS_pwritev2 => Some(call.args[3]),
+        _ => position(tid, call.args[0])?.checked_sub(length),
+    }
+}
+
+/// A write into the memory of a process, through its file in /proc.
+#[must_use]
+pub fn into_memory(tid: Tid, call: &Call, length: u64, target: (Tid, TaskId)) -> Option<Effect> {
+    let at = written_at(tid, call, length)?;
+    Some(Effect::MemoryOf(target.1, at, bytes_at(target.0, at, length)))
+}
+
+/// Calls after which a file may have another size, and those that change content without the program's memory.
+const RESIZING: [i64; 11] = [
+    libc::SYS_ftruncate,
+    libc::SYS_truncate,
+    libc::SYS_open,
+    libc::SYS_openat,
+    libc::SYS_openat2,
+    libc::SYS_creat,
+    libc::SYS_write,
+    libc::SYS_pwrite64,
+    libc::SYS_writev,
+    libc::SYS_pwritev,
+    libc::SYS_pwritev2,
+];
+const REWRITING: [i64; 5] =
+    [libc::SYS_fallocate, libc::SYS_sendfile, libc::SYS_copy_file_range, libc::SYS_splice, libc::SYS_ioctl];
+/// FICLONE and FICLONERANGE. Source: linux/fs.h.
+const CLONES: [u64; 2] = [0x4004_9409, 0x4020_940d];
+
+/// What a call that succeeded did to files that are mapped as shared objects, beyond bytes that the program wrote.
+pub fn objects_changed(tid: Tid, call: &Call, objects: &mut Objects) -> Vec<Effect> {
+    let nr = i64::from(call.nr);
+    let rewrites = REWRITING.contains(&nr) && (nr != libc::SYS_ioctl || CLONES.contains(&call.args[1]));
+    if objects.is_empty() || !(rewrites || RESIZING.contains(&nr)) {
+        return Vec::new();
+    }
+    let mut effects = objects.resized();
+    if rewrites {
+        effects.extend(whole_object(tid, call, objects));
+    }
+    effects
+}
+
+fn whole_object(tid: Tid, call: &Call, objects: &Objects) -> Option<Effect> {
+    let fd = ends(call.nr, &call.args).map_or(call.args[0], |(_, to, _)| to);
+    let mut file = open(tid, fd)?;
+    let object = objects.of(&file.metadata().ok()?)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).ok()?;
+    Some(Effect::Object(object, 0, bytes))
+}
+
 /// A write into a file that is mapped as a shared object.
 #[must_use]
 pub fn into_object(tid: Tid, call: &Call, length: u64, objects: &Objects) -> Option<Effect> {
     let file = open(tid, call.args[0])?;
     let object = objects.of(&file.metadata().ok()?)?;
-    let offset = match i64::from(call.nr) {
-        libc::SYS_pwrite64 | libc::SYS_pwritev | libc::SYS_pwritev2 => call.args[3],
-        _ => position(tid, call.args[0])?.checked_sub(length)?,
-    };
+    let offset = written_at(tid, call, length)?;
     let mut bytes = vec![0u8; usize::try_from(length).unwrap_or(0)];
     file.read_exact_at(&mut bytes, offset).ok()?;
     Some(Effect::Object(object, offset, bytes))

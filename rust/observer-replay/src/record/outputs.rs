@@ -10,6 +10,9 @@ use std::borrow::Cow;
 
 /// No single piece is larger; the kernel moves at most 0x7ffff000 bytes in a call.
 const PIECE_MAX: u64 = 0x7fff_f000;
+const EFAULT: i64 = -14;
+/// No more than this is read back after a call that failed half way.
+const REACHED_MAX: u64 = 1 << 20;
 const IOVEC_MAX: u64 = 1024;
 /// Operations of futex(2) that change the word: LOCK_PI, UNLOCK_PI, TRYLOCK_PI, LOCK_PI2, WAIT_REQUEUE_PI; and the second word:
 /// WAKE_OP, CMP_REQUEUE_PI.
@@ -98,6 +101,7 @@ impl Plan {
                 Out::Compare => reader.effects.extend(self.before.iter().flat_map(|before| before.changes(tid))),
                 Out::LengthAt(address, at) if !failed => reader.socket(address, at, self.lengths[usize::from(at)]),
                 Out::Always(..) => reader.one(*out),
+                _ if result == EFAULT => reader.reached(*out),
                 _ if failed => {}
                 _ => reader.one(*out),
             }
@@ -114,6 +118,16 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// A call that met memory it could not use may have written what comes before.
+    fn reached(&mut self, out: Out) {
+        match out {
+            Out::Result(at) => self.take(self.arg(at), self.arg(at + 1).min(REACHED_MAX)),
+            Out::Iovec(at, count) => self.iovec(self.arg(at), self.arg(count), REACHED_MAX),
+            Out::Message(..) | Out::Messages(..) | Out::ResultTimes(..) | Out::ResultPlus(..) => {}
+            other => self.one(other),
+        }
+    }
+
     fn arg(&self, at: u8) -> u64 {
         self.args[usize::from(at) % 6]
     }

@@ -18,6 +18,8 @@ const MAP_ANONYMOUS: u64 = 0x20;
 const MAP_GROWSDOWN: u64 = 0x100;
 /// Advice that changes content, or what a child inherits. Source: asm-generic/mman-common.h.
 const ADVICE: [u64; 9] = [4, 9, 10, 11, 18, 19, 24, 102, 103];
+/// Larger files that a private mapping shows are kept as they were when it was made.
+const FOLLOWED_MAX: u64 = 64 << 20;
 /// Of larger files only what is mapped is kept.
 const WHOLE_FILE_MAX: u64 = 256 << 20;
 
@@ -25,7 +27,16 @@ const WHOLE_FILE_MAX: u64 = 256 << 20;
 #[derive(Debug, Default)]
 pub struct Objects {
     known: HashMap<(u64, u64), u32>,
+    files: Vec<Followed>,
     next: u32,
+}
+
+/// The file behind an object.
+#[derive(Debug)]
+struct Followed {
+    object: u32,
+    file: File,
+    size: u64,
 }
 
 impl Objects {
@@ -40,6 +51,19 @@ impl Objects {
         self.known.get(&(meta.dev(), meta.ino())).copied()
     }
 
+    /// Objects whose file has another size than before.
+    pub fn resized(&mut self) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for one in &mut self.files {
+            let size = one.file.metadata().map_or(one.size, |meta| meta.len());
+            if size != one.size {
+                one.size = size;
+                effects.push(Effect::ObjectSize(one.object, size));
+            }
+        }
+        effects
+    }
+
     /// Nothing is shared yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -48,7 +72,14 @@ impl Objects {
 }
 
 fn map(start: u64, length: u64, prot: u64, from: Source) -> Effect {
-    Effect::Map(Box::new(Mapping { start, length: page_up(length), prot: (prot & 0xffff_ffff) as u32, grows: false, from }))
+    Effect::Map(Box::new(Mapping {
+        start,
+        length: page_up(length),
+        prot: (prot & 0xffff_ffff) as u32,
+        grows: false,
+        private: false,
+        from,
+    }))
 }
 
 /// Context of one finished call.
@@ -76,6 +107,7 @@ impl Done<'_, '_> {
                 vec![Effect::Protect(a[0], page_up(a[1]), (a[2] & 0xffff_ffff) as u32)]
             }
             libc::SYS_mremap => vec![Effect::Remap(a[0], page_up(a[1]), page_up(a[2]), address, (a[3] & 0xffff_ffff) as u32)],
+            libc::SYS_remap_file_pages => self.rearranged(a[0], a[1]),
             libc::SYS_brk => self.brk(),
             libc::SYS_madvise => advise(a),
             libc::SYS_shmat => self.attach(address)?,
@@ -124,15 +156,35 @@ impl Done<'_, '_> {
         let Some(file) = File::open(&path).ok().filter(|_| meta.is_file()) else {
             return Ok(self.opaque(start, length, prot));
         };
-        let from =
-            if private { self.private_file(file, &meta, length, offset)? } else { self.shared_file(file, &meta, prot, offset)? };
-        Ok(vec![map(start, length, prot, from)])
+        if !private {
+            return Ok(vec![map(start, length, prot, self.shared_file(file, &meta, prot, offset)?)]);
+        }
+        // A private mapping shows what is written to the file later, until it is itself written to.
+        if self.objects.of(&meta).is_some()
+            || (meta.len() <= FOLLOWED_MAX && (is_writable(self.task.tid, fd) || self.store.is_new(&meta)))
+        {
+            let mut effect = map(start, length, prot, self.shared_file(file, &meta, 0, offset)?);
+            if let Effect::Map(mapping) = &mut effect {
+                mapping.private = true;
+            }
+            return Ok(vec![effect]);
+        }
+        Ok(vec![map(start, length, prot, self.private_file(file, &meta, length, offset)?)])
     }
 
     /// A device, or a file that cannot be opened again: its bytes as they are now.
     fn opaque(&mut self, start: u64, length: u64, prot: u64) -> Vec<Effect> {
         let bytes = bytes_at(self.task.tid, start, length);
         vec![map(start, length, prot, Source::Zero), Effect::Memory(start, bytes)]
+    }
+
+    /// Pages of a shared mapping show another part of its file.
+    fn rearranged(&self, start: u64, length: u64) -> Vec<Effect> {
+        let all = regions(self.task.tid).unwrap_or_default();
+        let Some(region) = all.into_iter().find(|r| r.start <= start && start < r.end) else { return Vec::new() };
+        let Some(object) = self.objects.known.get(&region.file) else { return Vec::new() };
+        let offset = region.offset + (start - region.start);
+        vec![map(start, length, u64::from(region.prot), Source::Object(*object, offset))]
     }
 
     fn new_object(&mut self, length: u64) -> Source {
@@ -159,6 +211,7 @@ impl Done<'_, '_> {
         let object = self.objects.fresh();
         self.objects.known.insert((meta.dev(), meta.ino()), object);
         let blob = if meta.len() > 0 { Some(self.store.keep(&mut file)?) } else { None };
+        self.objects.files.push(Followed { object, file, size: meta.len() });
         Ok(Source::NewObject(object, meta.len(), blob, offset))
     }
 
@@ -176,6 +229,14 @@ impl Done<'_, '_> {
         let blob = if bytes.iter().any(|byte| *byte != 0) { Some(self.store.keep_bytes(&bytes)?) } else { None };
         Ok(vec![map(address, length, u64::from(region.prot), Source::NewObject(object, length, blob, 0))])
     }
+}
+
+/// Whether a descriptor can be written through. Source: proc(5), fdinfo.
+fn is_writable(tid: Tid, fd: u64) -> bool {
+    let info = fs::read_to_string(format!("/proc/{tid}/fdinfo/{}", fd & 0xffff_ffff)).unwrap_or_default();
+    let flags =
+        info.lines().find_map(|line| line.strip_prefix("flags:")).and_then(|text| u32::from_str_radix(text.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & libc::O_ACCMODE.unsigned_abs() != 0)
 }
 
 fn advise(args: [u64; 6]) -> Vec<Effect> {

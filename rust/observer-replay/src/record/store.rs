@@ -35,6 +35,7 @@ fn identity(meta: &fs::Metadata) -> Identity {
 pub struct Store<'a> {
     recorder: &'a Recorder,
     dir: PathBuf,
+    began: std::time::SystemTime,
     known: HashMap<Identity, [u8; 32]>,
     sealed: HashMap<[u8; 32], u64>,
 }
@@ -44,7 +45,14 @@ impl<'a> Store<'a> {
     pub fn create(recorder: &'a Recorder, path: &Path) -> Result<Store<'a>, ReplayError> {
         let dir = path.join(BLOBS);
         DirBuilder::new().mode(0o700).create(&dir).map_err(ReplayError::io(format!("create directory {}", dir.display())))?;
-        Ok(Store { recorder, dir, known: HashMap::new(), sealed: HashMap::new() })
+        let began = std::time::SystemTime::now();
+        Ok(Store { recorder, dir, began, known: HashMap::new(), sealed: HashMap::new() })
+    }
+
+    /// Whether a file was written since the recording began.
+    #[must_use]
+    pub fn is_new(&self, meta: &fs::Metadata) -> bool {
+        meta.modified().is_ok_and(|at| at >= self.began)
     }
 
     /// Keeps the content of an open file; returns its digest.

@@ -18,6 +18,7 @@ fn key(meta: &Metadata) -> Key {
 pub struct Streams {
     keys: [Option<Key>; 2],
     own: Tid,
+    proc: Option<u64>,
 }
 
 impl Streams {
@@ -25,7 +26,24 @@ impl Streams {
     #[must_use]
     pub fn own() -> Streams {
         let of = |fd| fs::metadata(format!("/proc/self/fd/{fd}")).ok().map(|meta| key(&meta));
-        Streams { keys: [of(1), of(2)], own: own_tid() }
+        Streams { keys: [of(1), of(2)], own: own_tid(), proc: fs::metadata("/proc/self").ok().map(|meta| meta.dev()) }
+    }
+
+    /// The process whose memory descriptor `fd` of thread `tid` shows. Source: proc(5), /proc/pid/mem.
+    #[must_use]
+    pub fn memory_of(&self, tid: Tid, fd: u64) -> Option<Tid> {
+        let path = format!("/proc/{tid}/fd/{}", fd & 0xffff_ffff);
+        if Some(fs::metadata(&path).ok()?.dev()) != self.proc {
+            return None;
+        }
+        let target = fs::read_link(path).ok()?;
+        let mut parts = target.to_str()?.strip_prefix("/proc/")?.split('/');
+        let process = parts.next()?.parse().ok()?;
+        match (parts.next()?, parts.next(), parts.next()) {
+            ("mem", None, _) => Some(process),
+            ("task", Some(thread), Some("mem")) => thread.parse().ok(),
+            _ => None,
+        }
     }
 
     /// 1 or 2 when descriptor `fd` of thread `tid` is that stream, else None.

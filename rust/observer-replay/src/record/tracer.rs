@@ -60,6 +60,8 @@ pub struct Tracer<'a> {
     pub(super) scratch: Box<[u8; 4096]>,
     /// Marks that were sealed already.
     pub(super) marked: HashSet<String>,
+    /// Threads that are held at the entry of a call.
+    pub(super) held: Vec<Tid>,
 }
 
 /// What a tracer is made of.
@@ -104,6 +106,7 @@ impl<'a> Tracer<'a> {
             failed: None,
             scratch: Box::new([0; 4096]),
             marked: HashSet::new(),
+            held: Vec::new(),
         }
     }
 
@@ -133,7 +136,10 @@ impl<'a> Tracer<'a> {
             }
             match sys::wait(-1, true) {
                 Ok(found) => return Ok(found),
-                Err(e) if e.raw_os_error() == Some(libc::EINTR) => self.tick(),
+                Err(e) if e.raw_os_error() == Some(libc::EINTR) => {
+                    self.release();
+                    self.tick();
+                }
                 Err(e) if e.raw_os_error() == Some(libc::ECHILD) => return Ok(None),
                 Err(e) => return Err(ReplayError::io("wait for the program")(e)),
             }

@@ -97,6 +97,7 @@ impl Session {
             }
             Effect::Output(stream) => self.output(task, *stream, length)?,
             Effect::OutputBytes(stream, bytes) => self.emit(*stream, bytes)?,
+            Effect::ObjectSize(object, size) => self.files.resize_object(*object, *size)?,
             Effect::Object(object, offset, bytes) => self.files.write_object(*object, *offset, bytes)?,
         }
         Ok(())

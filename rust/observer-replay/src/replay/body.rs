@@ -116,7 +116,7 @@ impl Body {
 
     /// Makes a mapping.
     pub fn map(&self, mapping: &Mapping, files: &mut Files, zygote: &Zygote) -> Result<(), ReplayError> {
-        let shared = matches!(mapping.from, Source::Object(..) | Source::NewObject(..));
+        let shared = !mapping.private && matches!(mapping.from, Source::Object(..) | Source::NewObject(..));
         let mut flags = libc::MAP_FIXED | libc::MAP_NORESERVE | if shared { libc::MAP_SHARED } else { libc::MAP_PRIVATE };
         if mapping.grows {
             flags |= libc::MAP_GROWSDOWN;

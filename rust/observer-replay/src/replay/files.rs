@@ -78,6 +78,11 @@ impl Files {
             .ok_or_else(|| ReplayError::Damaged(format!("the replay stream uses shared object {number} before it is made")))
     }
 
+    /// Gives one another size.
+    pub fn resize_object(&self, number: u32, size: u64) -> Result<(), ReplayError> {
+        self.object(number)?.set_len(size).map_err(ReplayError::io("resize a shared object"))
+    }
+
     /// Writes into one.
     pub fn write_object(&self, number: u32, offset: u64, bytes: &[u8]) -> Result<(), ReplayError> {
         self.object(number)?.write_all_at(bytes, offset).map_err(ReplayError::io("write a shared object"))
