@@ -40,6 +40,15 @@ const SILENT: &[u64] = &[
 /// Families whose encoded size is all there is: no pointer hides inside their structures.
 const FLAT: &[u8] = b"fTRvXp!\x12\x94\xb7o";
 
+/// Requests that write through pointers inside their structures: SIOCGIFCONF, SIOCETHTOOL, FS_IOC_FIEMAP.
+const DEEP: [u64; 3] = [0x8912, 0x8946, 0xc020_660b];
+
+/// Whether what a request writes is known.
+#[must_use]
+pub fn is_known(request: u64) -> bool {
+    DEEP.contains(&(request & 0xffff_ffff)) || !outs(request).contains(&Out::Compare)
+}
+
 /// What a request writes, as far as known; [`Out::Compare`] when it is not.
 #[must_use]
 pub fn outs(request: u64) -> std::borrow::Cow<'static, [Out]> {
@@ -52,11 +61,14 @@ pub fn outs(request: u64) -> std::borrow::Cow<'static, [Out]> {
     if SILENT.contains(&request) {
         return NOTHING.into();
     }
-    if request >> 16 == 0 && family == 0x89 && request != 0x8912 && request != 0x8946 {
+    if DEEP.contains(&request) {
+        return COMPARE.into();
+    }
+    if request >> 16 == 0 && family == 0x89 {
         return vec![Out::Fixed(2, 40)].into(); // struct ifreq
     }
-    if !FLAT.contains(&family) || (direction == 0 && size == 0) || request == 0xc020_660b {
-        return COMPARE.into(); // the last is FS_IOC_FIEMAP, whose array follows its head
+    if !FLAT.contains(&family) || (direction == 0 && size == 0) {
+        return COMPARE.into();
     }
     if direction & 2 != 0 {
         return vec![Out::Fixed(2, size)].into();

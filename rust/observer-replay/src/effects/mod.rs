@@ -36,6 +36,8 @@ pub enum Out {
     Pages(u8),
     /// The word of a futex, when the operation in argument 1 changes it.
     Futex,
+    /// Where clone3(2) puts the descriptor of the child, as the struct clone_args at argument 0 says.
+    PidFd,
     /// Not modelled: compare all memory before and after.
     Compare,
 }

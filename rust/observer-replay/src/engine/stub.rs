@@ -157,13 +157,7 @@ impl Zygote {
             return Err(ReplayError::io(what)(io::Error::last_os_error()));
         }
         drop((gate_in, theirs));
-        let options = libc::PTRACE_O_TRACESYSGOOD
-            | libc::PTRACE_O_EXITKILL
-            | libc::PTRACE_O_TRACEEXEC
-            | libc::PTRACE_O_TRACEFORK
-            | libc::PTRACE_O_TRACEVFORK
-            | libc::PTRACE_O_TRACECLONE;
-        sys::seize(tid, options).map_err(|e| ReplayError::from(observer_capture::CaptureError::Trace(e)))?;
+        sys::seize(tid, sys::OPTIONS).map_err(|e| ReplayError::from(observer_capture::CaptureError::Trace(e)))?;
         File::from(gate_out).write_all(b"g").map_err(ReplayError::io(what))?;
         let mut zygote = Zygote { tid, regs: Regs::default(), socket };
         zygote.prepare().map_err(ReplayError::io(what))?;

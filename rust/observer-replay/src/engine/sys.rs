@@ -169,6 +169,20 @@ pub fn hardware_breakpoint(tid: Tid, address: Option<u64>) -> io::Result<()> {
     Ok(())
 }
 
+/// What every traced thread tells of. Without its recorder a program would find the time stamp counter trapping: it ends with it.
+pub const OPTIONS: libc::c_int = libc::PTRACE_O_TRACESYSGOOD
+    | libc::PTRACE_O_EXITKILL
+    | libc::PTRACE_O_TRACEEXEC
+    | libc::PTRACE_O_TRACEFORK
+    | libc::PTRACE_O_TRACEVFORK
+    | libc::PTRACE_O_TRACECLONE;
+
+/// From now on a thread stops once more before it ends.
+pub fn watch_exit(tid: Tid) -> io::Result<()> {
+    let options = usize::try_from(OPTIONS | libc::PTRACE_O_TRACEEXIT).unwrap_or(0);
+    ptrace(libc::PTRACE_SETOPTIONS, tid, 0, options).map(drop)
+}
+
 /// Lets others run.
 pub fn yield_cpu() {
     // SAFETY: plain call.

@@ -25,13 +25,14 @@ pub fn is_restart(result: i64) -> bool {
 /// Marks the number of a call that came through the 32-bit entry: its table is another.
 const FOREIGN: u32 = 1 << 31;
 const PR_SET_TSC: u64 = 26;
+const PR_GET_TSC: u64 = 25;
 const MADV_FREE: u64 = 8;
 const MADV_DONTNEED: u64 = 4;
 
 /// What a program gets without the kernel being asked.
 fn instead(nr: u32, args: &[u64; 6]) -> Option<i64> {
     if i64::from(nr) == libc::SYS_prctl && args[0] == PR_SET_TSC {
-        return Some(0); // the recorder needs the counter to trap
+        return Some(if matches!(args[1], 1 | 2) { 0 } else { -22 }); // the recorder needs the counter to trap
     }
     table::refused(nr)
 }
@@ -113,14 +114,11 @@ impl Tracer<'_> {
             call.record.flags |= flags::RESTARTED;
         }
         self.show_own_affinity(tid, &call, result);
+        self.keep_own_tsc(tid, &call, result);
         if let Some(known) = observer_model::lookup(ARCH, call.nr) {
             Fetcher::new(tid, self.limits, &mut call.record, &mut self.scratch).run(known.fetches, When::Exit);
         }
-        if call.plan.unmodelled && result != -38 {
-            let name = observer_model::lookup(ARCH, call.nr).map_or_else(|| format!("call {}", call.nr), |c| c.name.to_owned());
-            let (first, second) = (call.args[0], call.args[1]);
-            self.mark(tid, &format!("{name}({first:#x}, {second:#x}) is not modelled: all memory was compared"));
-        }
+        self.mark_unmodelled(tid, &call, result);
         if call.executed {
             self.begin_program(tid)?;
         } else {
@@ -131,17 +129,36 @@ impl Tracer<'_> {
             let id = task.id;
             self.emitter.leave(id, exit);
         }
+        if result == 0 && i64::from(call.nr) == libc::SYS_kill && call.args[1] == libc::SIGKILL as u64 {
+            self.await_death(call.args[0]);
+        }
         self.recorder.push(&Record::Call(*call.record));
-        if i64::from(call.nr) == libc::SYS_sched_yield && self.running == Some(tid) && !self.ready.is_empty() {
+        if i64::from(call.nr) != libc::SYS_sched_yield || !self.yields(tid) {
+            self.make_ready(tid);
+        }
+        Ok(())
+    }
+
+    fn mark_unmodelled(&mut self, tid: Tid, call: &Call, result: i64) {
+        if !call.plan.unmodelled || (-4095..0).contains(&result) {
+            return;
+        }
+        let name = observer_model::lookup(ARCH, call.nr).map_or_else(|| format!("call {}", call.nr), |c| c.name.to_owned());
+        let (first, second) = (call.args[0], call.args[1]);
+        self.mark(tid, &format!("{name}({first:#x}, {second:#x}) is not modelled: all memory was compared"));
+    }
+
+    /// A thread that gives up its turn goes behind the others, if there are any.
+    fn yields(&mut self, tid: Tid) -> bool {
+        let gives = self.running == Some(tid) && !self.ready.is_empty();
+        if gives {
             self.running = None;
             if let Some(task) = self.tasks.get_mut(&tid) {
                 task.state = State::Ready;
             }
             self.ready.push_back(tid);
-            return Ok(());
         }
-        self.make_ready(tid);
-        Ok(())
+        gives
     }
 
     /// Everything the call changed.
@@ -152,6 +169,9 @@ impl Tracer<'_> {
             note_addresses(task, call);
             let mut done = Done { task, call, result, store: &mut self.store, objects: &mut self.objects };
             effects.splice(0..0, done.effects()?);
+            if task_shares_newly(task) {
+                let _ = sys::watch_exit(tid);
+            }
         }
         match i64::from(call.nr) {
             libc::SYS_rt_sigreturn => {
@@ -205,11 +225,38 @@ impl Tracer<'_> {
     }
 
     /// While pinned, the program must see its own CPU mask.
-    fn show_own_affinity(&self, tid: Tid, call: &Call, result: i64) {
+    fn show_own_affinity(&mut self, tid: Tid, call: &Call, result: i64) {
+        if i64::from(call.nr) == libc::SYS_sched_setaffinity && result == 0 {
+            let target = Tid::try_from(call.args[0]).ok().filter(|target| *target != 0).unwrap_or(tid);
+            self.pinning.remove(target);
+            if let Some(task) = self.tasks.get_mut(&target) {
+                task.own_affinity = true;
+            }
+        }
+        let asked = Tid::try_from(call.args[0]).ok().filter(|asked| *asked != 0).unwrap_or(tid);
+        if self.tasks.get(&asked).is_some_and(|task| task.own_affinity) {
+            return;
+        }
         if i64::from(call.nr) == libc::SYS_sched_getaffinity && result > 0 {
             let mask = self.pinning.own;
             let size = usize::try_from(result).unwrap_or(0).min(mask.bytes().len());
             sys::write_memory(tid, call.args[2], &mask.bytes()[..size]);
+        }
+    }
+
+    /// The time stamp counter traps for the recorder; the program is shown what it chose itself. Source: prctl(2).
+    fn keep_own_tsc(&mut self, tid: Tid, call: &Call, result: i64) {
+        if i64::from(call.nr) != libc::SYS_prctl || result != 0 {
+            return;
+        }
+        let Some(task) = self.tasks.get_mut(&tid) else { return };
+        match call.args[0] {
+            PR_SET_TSC => task.own_tsc_traps = call.args[1] == 2,
+            PR_GET_TSC => {
+                let value = if task.own_tsc_traps { 2u32 } else { 1 };
+                sys::write_memory(tid, call.args[1], &value.to_le_bytes());
+            }
+            _ => {}
         }
     }
 
@@ -230,6 +277,14 @@ impl Tracer<'_> {
         self.emitter.event(id, What::Exec(Box::new(begun.exec)));
         Ok(())
     }
+}
+
+/// A thread that shares memory with other processes is looked at when it ends, however it does: the kernel then marks its robust
+/// futexes there.
+fn task_shares_newly(task: &mut Task) -> bool {
+    let newly = task.shares && !task.exit_watched;
+    task.exit_watched |= task.shares;
+    newly
 }
 
 /// Changes the registers of a call that must not be made, or not so.

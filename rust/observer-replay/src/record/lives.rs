@@ -33,6 +33,11 @@ impl Tracer<'_> {
         match i64::from(call.nr) {
             libc::SYS_clone => (call.args[0], call.args[2], call.args[3]),
             libc::SYS_vfork => (CLONE_VM | CLONE_VFORK, 0, 0),
+            libc::SYS_clone3 => {
+                let head = bytes_at(parent, call.args[0], 32);
+                let word = |at: usize| head.get(at..).and_then(|b| b.first_chunk::<8>()).map_or(0, |b| u64::from_le_bytes(*b));
+                (word(0), word(24), word(16)) // struct clone_args: flags, pidfd, child_tid, parent_tid
+            }
             _ => (0, 0, 0),
         }
     }
@@ -164,12 +169,17 @@ impl Tracer<'_> {
     pub(super) fn prepare_end(&mut self, tid: Tid) {
         let Some(task) = self.tasks.get_mut(&tid) else { return };
         task.at_end = Self::words_at_end(task, tid);
+        if task.shares && !task.at_end.is_empty() {
+            task.at_end_shared = task.at_end.iter().filter_map(|word| self.objects.abandoned(tid, *word)).collect();
+        }
     }
 
     fn effects_of_end(&self, task: &Task) -> Vec<Effect> {
         let Some(other) = self.tasks.values().find(|other| other.space == task.space && other.tid != task.tid && !other.dead)
         else {
-            return Vec::new();
+            let killed = task.at_end.is_empty() && task.robust != 0 && task.shares;
+            let other = self.tasks.values().find(|other| killed && other.shares && other.tid != task.tid && !other.dead);
+            return other.map_or_else(|| task.at_end_shared.clone(), |other| self.objects.marked_dead(other.tid));
         };
         // One that was killed had no call in which to note them.
         let words = if task.at_end.is_empty() { Self::words_at_end(task, other.tid) } else { task.at_end.clone() };

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 /// No single piece is larger; the kernel moves at most 0x7ffff000 bytes in a call.
 const PIECE_MAX: u64 = 0x7fff_f000;
+const CLONE_PIDFD: u64 = libc::CLONE_PIDFD as u64;
 const EFAULT: i64 = -14;
 /// No more than this is read back after a call that failed half way.
 const REACHED_MAX: u64 = 1 << 20;
@@ -76,8 +77,8 @@ impl Plan {
     pub fn new(tid: Tid, nr: u32, args: &[u64; 6]) -> Plan {
         let (outs, unmodelled) = match table::outs(nr, args) {
             Some(outs) => {
-                let compares = outs.contains(&Out::Compare);
-                (outs, compares)
+                let unknown = outs.contains(&Out::Compare) && !table::compared_on_purpose(nr, args);
+                (outs, unknown)
             }
             None => (Cow::Borrowed(&[Out::Compare][..]), true),
         };
@@ -163,6 +164,12 @@ impl Reader<'_> {
             Out::Bits(at) => self.take(self.arg(at), (self.arg(0) & 0xffff_ffff).div_ceil(64).min(1 << 14) * 8),
             Out::Pages(at) => self.take(self.arg(at), page_up(self.arg(1)) / PAGE),
             Out::Futex => self.futex(),
+            Out::PidFd => {
+                let head = words(self.tid, self.arg(0), 2);
+                if head.first().is_some_and(|flags| flags & CLONE_PIDFD != 0) {
+                    self.take(head.get(1).copied().unwrap_or(0), 4);
+                }
+            }
             Out::LengthAt(..) | Out::Compare => {}
         }
     }

@@ -79,14 +79,7 @@ fn trace(
 }
 
 fn attach(root: sys::Tid) -> Result<(), ReplayError> {
-    // Without its recorder the program would find the time stamp counter trapping: it ends with it.
-    let options = libc::PTRACE_O_TRACESYSGOOD
-        | libc::PTRACE_O_EXITKILL
-        | libc::PTRACE_O_TRACEEXEC
-        | libc::PTRACE_O_TRACEFORK
-        | libc::PTRACE_O_TRACEVFORK
-        | libc::PTRACE_O_TRACECLONE;
-    sys::seize(root, options).map_err(|e| CaptureError::Trace(e).into())
+    sys::seize(root, crate::engine::sys::OPTIONS).map_err(|e| CaptureError::Trace(e).into())
 }
 
 /// The errno that the child reported when exec failed.

@@ -102,7 +102,7 @@ impl Tracer<'_> {
             }
         }
         let fault = is_fault(signal, sys::siginfo_code(&info));
-        if fault && signal == libc::SIGSEGV {
+        if fault && signal == libc::SIGSEGV && !task.own_tsc_traps {
             if let Some((length, with_cpu)) = tsc_instruction(tid, regs.rip()) {
                 return self.time_stamp(tid, &regs, length, with_cpu);
             }

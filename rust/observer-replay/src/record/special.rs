@@ -23,6 +23,10 @@ const FOLLOWED_MAX: u64 = 64 << 20;
 /// Of larger files only what is mapped is kept.
 const WHOLE_FILE_MAX: u64 = 256 << 20;
 
+const FUTEX_WAITERS: u32 = 0x8000_0000;
+const FUTEX_OWNER_DIED: u32 = 0x4000_0000;
+const FUTEX_OWNER: u32 = 0x3fff_ffff;
+
 /// Shared objects of the recording, by device and inode; System V segments by their id.
 #[derive(Debug, Default)]
 pub struct Objects {
@@ -49,6 +53,37 @@ impl Objects {
     #[must_use]
     pub fn of(&self, meta: &Metadata) -> Option<u32> {
         self.known.get(&(meta.dev(), meta.ino())).copied()
+    }
+
+    /// What the kernel makes of a futex word that lies in an object, when thread `tid` ends and owns it. Source: futex(2),
+    /// FUTEX_OWNER_DIED.
+    #[must_use]
+    pub fn abandoned(&self, tid: Tid, word: u64) -> Option<Effect> {
+        let region = regions(tid).ok()?.into_iter().find(|r| r.shared && r.start <= word && word < r.end)?;
+        let object = self.known.get(&region.file).or_else(|| self.known.get(&(u64::MAX, region.file.1)))?;
+        let held = bytes_at(tid, word, 4).first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes))?;
+        let now = (held & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+        let offset = region.offset + (word - region.start);
+        (held & FUTEX_OWNER == tid.unsigned_abs()).then(|| Effect::Object(*object, offset, now.to_le_bytes().to_vec()))
+    }
+
+    /// Words of objects that say that an owner died, as a thread sees them that shares them. For one that was killed nobody could look
+    /// what it held.
+    #[must_use]
+    pub fn marked_dead(&self, tid: Tid) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for region in regions(tid).unwrap_or_default().iter().filter(|r| r.shared && r.end - r.start <= FOLLOWED_MAX) {
+            let Some(object) = self.known.get(&region.file).or_else(|| self.known.get(&(u64::MAX, region.file.1))) else {
+                continue;
+            };
+            let bytes = bytes_at(tid, region.start, region.end - region.start);
+            for (number, word) in bytes.as_chunks::<4>().0.iter().enumerate() {
+                if u32::from_le_bytes(*word) & !FUTEX_WAITERS == FUTEX_OWNER_DIED {
+                    effects.push(Effect::Object(*object, region.offset + 4 * number as u64, word.to_vec()));
+                }
+            }
+        }
+        effects
     }
 
     /// Objects whose file has another size than before.
@@ -140,7 +175,7 @@ impl Done<'_, '_> {
         let start = self.result.cast_unsigned();
         let private = flags & MAP_TYPE == MAP_PRIVATE;
         if flags & MAP_ANONYMOUS != 0 {
-            let from = if private { Source::Zero } else { self.new_object(length) };
+            let from = if private { Source::Zero } else { self.new_anonymous(start, length) };
             let mut effect = map(start, length, prot, from);
             if let Effect::Map(mapping) = &mut effect {
                 mapping.grows = flags & MAP_GROWSDOWN != 0;
@@ -185,6 +220,17 @@ impl Done<'_, '_> {
         let Some(object) = self.objects.known.get(&region.file) else { return Vec::new() };
         let offset = region.offset + (start - region.start);
         vec![map(start, length, u64::from(region.prot), Source::Object(*object, offset))]
+    }
+
+    /// Shared memory without a name: the kernel keeps it in a file all the same.
+    fn new_anonymous(&mut self, start: u64, length: u64) -> Source {
+        let from = self.new_object(length);
+        let all = regions(self.task.tid).unwrap_or_default();
+        let region = all.into_iter().find(|r| r.start <= start && start < r.end);
+        if let Some(region) = region {
+            self.objects.known.insert(region.file, self.objects.next);
+        }
+        from
     }
 
     fn new_object(&mut self, length: u64) -> Source {

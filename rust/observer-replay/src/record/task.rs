@@ -4,7 +4,7 @@
 use crate::engine::sys::SIGINFO;
 use crate::record::outputs::Plan;
 use crate::regs::Regs;
-use crate::stream::{Point, TaskId};
+use crate::stream::{Effect, Point, TaskId};
 use observer_capture::sys::Tid;
 use observer_model::SyscallRecord;
 use std::collections::VecDeque;
@@ -88,6 +88,8 @@ pub struct Task {
     pub heap_end: u64,
     /// It chose its own CPUs.
     pub own_affinity: bool,
+    /// The program wants the time stamp counter to trap.
+    pub own_tsc_traps: bool,
     /// A fault that kills it has been seen.
     pub fatal_fault: bool,
     /// The state in the middle of a computation at which a signal is delivered.
@@ -96,6 +98,10 @@ pub struct Task {
     pub patience: Duration,
     /// Words that the kernel changes when it ends.
     pub at_end: Vec<u64>,
+    /// The same, in memory that it shares with other processes.
+    pub at_end_shared: Vec<Effect>,
+    /// Its end makes a stop of its own.
+    pub exit_watched: bool,
     /// Its end is in the stream already.
     pub dead: bool,
 }
@@ -123,10 +129,13 @@ impl Task {
             gadget: 0,
             heap_end: 0,
             own_affinity: false,
+            own_tsc_traps: false,
             fatal_fault: false,
             point: None,
             patience: SLICE,
             at_end: Vec::new(),
+            at_end_shared: Vec::new(),
+            exit_watched: false,
             dead: false,
         }
     }
@@ -140,10 +149,12 @@ impl Task {
         child.pid = pid;
         child.space = space;
         child.shares = self.shares;
+        child.exit_watched = self.exit_watched;
         child.state = State::Ready;
         child.gadget = self.gadget;
         child.heap_end = self.heap_end;
         child.own_affinity = self.own_affinity;
+        child.own_tsc_traps = self.own_tsc_traps;
         child
     }
 

@@ -16,7 +16,7 @@ use observer_evidence::Severity;
 use observer_recording::Recorder;
 use serde_json::{json, Map, Value};
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How often to look whether a thread that made a call sleeps in it.
 const LOOK_EVERY: u32 = 8;
@@ -31,6 +31,9 @@ pub struct Outcome {
     /// Calls through the 32-bit entry (int 0x80), which were not recorded.
     pub foreign_calls: u64,
 }
+
+/// How long a process that was killed is waited for.
+const DEATH: Duration = Duration::from_millis(50);
 
 /// Follows one process tree.
 pub struct Tracer<'a> {
@@ -170,6 +173,10 @@ impl<'a> Tracer<'a> {
             0 if signal == SYSCALL_STOP => self.syscall(tid),
             0 => self.signal(tid, signal),
             libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => self.born(tid),
+            libc::PTRACE_EVENT_EXIT => {
+                self.prepare_end(tid);
+                self.go_on(tid, 0)
+            }
             libc::PTRACE_EVENT_EXEC => self.executed(tid),
             libc::PTRACE_EVENT_STOP => self.paused(tid, signal),
             _ => self.go_on(tid, 0),
@@ -274,6 +281,28 @@ impl<'a> Tracer<'a> {
             _ => {
                 self.running = None;
                 self.asleep(tid);
+            }
+        }
+    }
+
+    /// A process that was killed marks the robust futexes it shares when it dies: that must have happened before others look.
+    pub(super) fn await_death(&mut self, pid: u64) {
+        let Some(task) = Tid::try_from(pid).ok().and_then(|pid| self.tasks.get(&pid)).filter(|task| task.shares) else { return };
+        let (tid, began) = (task.tid, Instant::now());
+        while began.elapsed() < DEATH {
+            match sys::wait(-1, false) {
+                Ok(Some((who, Wait::Stopped(_, libc::PTRACE_EVENT_EXIT)))) => {
+                    self.prepare_end(who);
+                    let _ = self.go_on(who, 0);
+                }
+                Ok(Some((who, what))) => {
+                    self.stops.push_back((who, what));
+                    if who == tid && matches!(what, Wait::Exited(_) | Wait::Signaled(..)) {
+                        return;
+                    }
+                }
+                Ok(None) => sys::yield_cpu(),
+                Err(_) => return,
             }
         }
     }

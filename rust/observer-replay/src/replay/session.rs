@@ -70,6 +70,8 @@ pub struct Session {
     pub written: [u64; 2],
     /// How the command ended, once it has.
     pub ended: Option<Ended>,
+    /// Threads of the command itself; the first is the one whose end is the command's.
+    command: Vec<TaskId>,
     /// What the recorder marked as not certain.
     pub notes: Vec<String>,
     /// Checksums of memory that were compared.
@@ -101,6 +103,7 @@ impl Session {
             instead: None,
             written: [0; 2],
             ended: None,
+            command: vec![0],
             notes: Vec::new(),
             checks: 0,
             same_cpu,
@@ -248,6 +251,7 @@ impl Session {
     fn run_to_fault(&mut self, task: TaskId, number: i32) -> Result<(), ReplayError> {
         match self.body(task)?.run()? {
             Stop::Fault(found) if found == number => Ok(()),
+            Stop::Tsc(..) if number == libc::SIGSEGV => Ok(()), // the program wanted the counter to trap
             stop => Err(self.diverged(task, unexpected(stop, &format!("signal {number}")), None)),
         }
     }
@@ -279,6 +283,9 @@ impl Session {
         let call = parent.call;
         let regs = fork.regs;
         let (id, tid, pid) = (fork.child, fork.tid, fork.pid);
+        if tid != pid && self.command.contains(&task) {
+            self.command.push(id);
+        }
         self.bodies.insert(id, Body { id, tid, pid, parent: task, real, regs, in_call: false, call, exe });
         for effect in &fork.effects {
             self.apply(id, effect, 0)?;
@@ -288,6 +295,9 @@ impl Session {
 
     fn exec(&mut self, task: TaskId, exec: &Exec) -> Result<(), ReplayError> {
         let real = self.zygote.spawn()?;
+        if self.command.contains(&task) {
+            self.command = vec![task];
+        }
         let (tid, pid, parent) = match self.bodies.remove(&task) {
             Some(old) => {
                 crate::engine::sys::copy_stack_limit(old.real, real);
@@ -331,7 +341,7 @@ impl Session {
         for effect in &death.effects {
             self.apply(task, effect, 0)?;
         }
-        if task == 0 {
+        if self.command.first() == Some(&task) {
             self.ended = Some(Ended { exit_code: death.exit_code, signal: death.signal });
         }
         Ok(())
