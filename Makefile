@@ -100,8 +100,9 @@ test-vm: setup-test $(STAMPS)/vm-packages  ## kill real virtual machines in ten 
 load: setup-test  ## the probe under load: a minute at 500,000 calls a second without a loss, 10,000 cgroups (root)
 	OBSERVER_LOAD_S=60 OBSERVER_CGROUPS=10000 $(BIN)/pytest -q tests/kernel -k "half_a_million or very_many"
 
-snapshots: setup-test  ## the long test of snapshots: 1,000 of two processes that keep an invariant, none torn
+snapshots: setup-test  ## the long tests of snapshots: 1,000 of two processes that keep an invariant, none torn; 300 killed recorders
 	OBSERVER_TORN_SNAPSHOTS=1000 $(BIN)/pytest -q tests/snapshot/test_capture.py -k one_instant
+	OBSERVER_SNAPSHOT_KILLS=300 $(BIN)/pytest -q tests/snapshot/test_faults.py -k leaves_no_trace
 
 corpus: setup-test  ## record and replay all our C programs, five times each; prints those that differ
 	$(BIN)/python -m tests.replay.corpus -n 5

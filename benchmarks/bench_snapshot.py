@@ -3,7 +3,9 @@
 
 A process fills memory with random bytes (`--mib`, default 2,048) and writes to some of it on request. Measured: the pause of the
 first snapshot, of an increment with 16 MiB written, and of one with nothing written; the time that each takes in all; gcore
-on the same process, which stands all the while; process_vm_readv of the same memory into a buffer that stays in the cache.
+and CRIU (where it works) on the same process, which stands all the while; process_vm_readv of the same memory into a buffer
+that stays in the cache. Then a process full of text, compressed and encrypted, beside zstd and AES-256-GCM on the same bytes
+with as many threads.
 """
 
 from __future__ import annotations
@@ -17,7 +19,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import zstandard
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from observer import snapshot
 
@@ -42,12 +48,26 @@ for line in sys.stdin:
 """
 
 
+_TEXT = """
+import ctypes, mmap, pathlib, sys, sysconfig
+size = int(sys.argv[1]) << 20
+memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+text = b"".join(path.read_bytes() for path in sorted(pathlib.Path(sysconfig.get_path("stdlib")).glob("*.py")))
+for at in range(0, size, 4096):
+    start = at * 7 % (len(text) - 4096)
+    memory[at : at + 4096] = at.to_bytes(8, "little") + text[start : start + 4088]
+print("ready", ctypes.addressof(ctypes.c_char.from_buffer(memory)), flush=True)
+for line in sys.stdin:
+    print("done", flush=True)
+"""
+
+
 class Target:
     """The process that is measured."""
 
-    def __init__(self, mib: int) -> None:
+    def __init__(self, mib: int, program: str = _TARGET) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _TARGET, str(mib)],
+            [sys.executable, "-c", program, str(mib)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -97,6 +117,70 @@ def gcore(target: Target, folder: Path) -> float | None:
     return seconds
 
 
+def criu(target: Target, folder: Path) -> float | str:
+    """Return seconds for which CRIU keeps the target frozen, or why it cannot."""
+    if shutil.which("criu") is None:
+        return "not installed"
+    place = folder / "criu"
+    place.mkdir()
+    began = time.perf_counter()
+    command = [
+        "criu",
+        "dump",
+        "-t",
+        str(target.process.pid),
+        "-D",
+        str(place),
+        "--leave-running",
+        "--shell-job",
+    ]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    seconds = time.perf_counter() - began
+    shutil.rmtree(place)
+    lines = [line for line in done.stderr.splitlines() if "Error" in line]
+    return seconds if done.returncode == 0 else (lines or ["it failed"])[0]
+
+
+def seal_ceiling(target: Target, workers: int) -> float:
+    """Return seconds for zstd 1 and AES-256-GCM over the target's memory, 64 KiB at a time, on as many threads."""
+    with Path(f"/proc/{target.process.pid}/mem").open("rb", buffering=0) as memory:
+        parts = []
+        for at in range(0, target.bytes, 1 << 20):
+            memory.seek(target.address + at)
+            parts.append(memory.read(1 << 20))
+    data = memoryview(b"".join(parts))
+    cipher, step = AESGCM(bytes(32)), 64 << 10
+
+    def work(number: int) -> None:
+        press = zstandard.ZstdCompressor(level=1)
+        for at in range(number * step, len(data), workers * step):
+            cipher.encrypt(at.to_bytes(12, "little"), press.compress(data[at : at + step]), None)
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, range(workers)))
+    return time.perf_counter() - began
+
+
+def measure_sealed(mib: int) -> None:
+    """Compare a compressed and encrypted snapshot with what compressing and encrypting cost alone."""
+    target, workers = Target(mib, _TEXT), os.cpu_count() or 1
+    try:
+        ceiling = seal_ceiling(target, workers)
+        show(
+            f"zstd 1 and AES-256-GCM, {workers} threads", ceiling, f"{target.bytes / ceiling / 1e9:.2f} GB/s"
+        )
+        options = snapshot.SnapshotOptions(format=snapshot.SnapshotFormat.COMPRESSED_AND_ENCRYPTED)
+        began = time.perf_counter()
+        taken = snapshot.Snapshotter(snapshot.process_target(target.process.pid)).take(options)
+        seconds = time.perf_counter() - began
+        speed = f"{target.bytes / seconds / 1e9:.2f} GB/s, {ceiling / seconds:.0%} of that; {taken.bytes / 2**20:.1f} MiB"
+        show("compressed and encrypted snapshot: in all", seconds, speed)
+    finally:
+        target.process.kill()
+        target.process.communicate()
+
+
 def show(what: str, seconds: float, against: str = "") -> None:
     """Print one row."""
     print(f"{what:<46} {seconds * 1000:10.2f} ms  {against}", flush=True)
@@ -119,6 +203,7 @@ def main() -> int:
         finally:
             target.process.kill()
             target.process.communicate()
+        measure_sealed(max(args.mib // 4, 64))
     print(f"peak memory of the recorder: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
     return 0
 
@@ -130,6 +215,11 @@ def measure(target: Target, folder: Path, kept_as: snapshot.SnapshotFormat) -> N
     peer = gcore(target, folder)
     if peer is not None:
         show("gcore: the target stands", peer)
+    other = criu(target, folder)
+    if isinstance(other, str):
+        print(f"CRIU cannot be measured here: {other}")
+    else:
+        show("CRIU: the target stands", other)
     snapshotter = snapshot.Snapshotter(snapshot.process_target(target.process.pid))
     options = snapshot.SnapshotOptions(format=kept_as)
     pages = target.bytes // 4096
@@ -148,11 +238,13 @@ def measure(target: Target, folder: Path, kept_as: snapshot.SnapshotFormat) -> N
         whole = whole or seconds
         pause = taken.longest_pause_ns / 1e9
         against = f"gcore stands {peer / pause:,.0f} x longer" if peer else ""
-        show(f"{what}: pause", pause, against)
+        parts = ", ".join(f"{name} {ns / 1e6:.2f}" for name, ns in taken.method.get("phases_ns", {}).items())
+        show(f"{what}: pause", pause, f"({parts}) {against}")
         show(
             f"{what}: in all",
             seconds,
-            f"{whole / seconds:.1f} x cheaper than the first; {taken.bytes / 2**20:.1f} MiB",
+            f"{whole / seconds:.1f} x cheaper than the first; {taken.bytes / 2**20:.1f} MiB"
+            + (f"; {ceiling / seconds:.0%} of process_vm_readv" if seconds == whole else ""),
         )
     began = time.perf_counter()
     proof = snapshot.verify_snapshot(snapshot.open_snapshot(taken.snapshot_id), snapshot.SnapshotStore())

@@ -53,7 +53,7 @@ def compare_with_the_process(path: Path, pid: int, key: bytes | None = None) -> 
     return compared
 
 
-@pytest.mark.parametrize("tracking", ["auto", "stop"])
+@pytest.mark.parametrize("tracking", ["auto", "fork", "stop"])
 @pytest.mark.parametrize("kept_as", list(snapshot.SnapshotFormat))
 def test_every_page_is_that_of_the_process(
     start: Start, tracking: str, kept_as: snapshot.SnapshotFormat
@@ -186,7 +186,7 @@ def check_ledger(file: snapshot.SnapshotFile) -> int:
     return int(numbers[0])
 
 
-@pytest.mark.parametrize("tracking", ["auto", "stop"])
+@pytest.mark.parametrize("tracking", ["auto", "fork", "stop"])
 def test_memory_is_that_of_one_instant(start: Start, tracking: str) -> None:
     process = start("ledger")
     snapshotter = snapshot.Snapshotter(snapshot.process_target(process.pid))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import pytest
 from observer import snapshot
 from tests.kernel.conftest import root_only
 from tests.kernel.test_containers import BEFORE, LIMITS, bundle, root_file_system
+from tests.snapshot.conftest import PROGRAMS, Start
 
 INSIDE = "WORDS='kept in a container'; export WORDS; (sleep 1000; true) & i=0; while true; do i=$((i+1)); sleep 0.05; done"
 QUIET: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
@@ -108,6 +110,78 @@ def check(name: str) -> None:
 
 def test_a_container_is_captured_by_name(container: str) -> None:
     check(container)
+
+
+@pytest.fixture
+def layered(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """Start a container whose root is an overlay and which writes to it; yields its name and the writable layer."""
+    root_only()
+    if shutil.which("runc") is None:
+        pytest.skip("runc is not installed: a container's file system is NOT captured")
+    place = bundle(tmp_path, "exec /bin/keeper")
+    lower, upper, work = place / "rootfs", tmp_path / "upper", tmp_path / "work"
+    program = PROGRAMS / "keeper.c"
+    subprocess.run(["gcc", "-O1", "-static", "-o", lower / "bin" / "keeper", program], check=True)
+    (lower / "etc" / "removed-later").write_text("of the image")
+    for folder in (upper, work, tmp_path / "merged"):
+        folder.mkdir()
+    options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+    mounted = subprocess.run(["mount", "-t", "overlay", "-o", options, "overlay", lower], check=False)
+    if mounted.returncode:
+        pytest.skip("no overlay can be mounted here: a container's file system is NOT captured")
+    (lower / "etc" / "removed-later").unlink()
+    (lower / "etc" / "written").write_text("by the container")
+    (lower / "etc" / "link").symlink_to("written")
+    spec = json.loads((place / "config.json").read_text())
+    spec["root"]["readonly"] = False
+    (place / "config.json").write_text(json.dumps(spec))
+    name = f"observer-{uuid4().hex[:8]}"
+    done = subprocess.run(
+        ["runc", "run", "-d", "--bundle", str(place), name], check=False, timeout=60, **QUIET
+    )
+    if done.returncode == 0:
+        yield name, upper
+        subprocess.run(["runc", "delete", "-f", name], check=False, **QUIET)
+    subprocess.run(["umount", lower], check=False)
+    if done.returncode:
+        pytest.skip("runc cannot run here: a container's file system is NOT captured")
+
+
+def test_files_are_those_of_the_instant_of_the_memory(layered: tuple[str, Path], tmp_path: Path) -> None:
+    name, upper = layered
+    behind = set()
+    for turn in range(8):
+        taken = create("--container", name, "--layer")
+        file = snapshot.open_snapshot(taken["snapshot_id"])
+        assert snapshot.verify_snapshot(file, snapshot.SnapshotStore()).sealed
+        (pid,) = snapshot.Analysis(file).processes
+        mark, in_memory = struct.unpack("<16sQ", file.read(pid, 0x100000000, 24))
+        assert mark == b"keeps both equal"
+        files = {entry.path: entry for entry in snapshot.read_layer(file)}
+        (in_file,) = struct.unpack("<Q", b"".join(files["count"].content(file)))
+        assert in_memory - in_file in (0, 1), f"files and memory are of two instants (snapshot {turn})"
+        behind.add(in_memory)
+    assert len(behind) == 8, "it went on between the snapshots"
+    assert b"".join(files["etc/written"].content(file)) == b"by the container"
+    assert (files["etc/link"].kind, files["etc/removed-later"].kind) == ("link", "removed")
+    assert "bin/keeper" not in files, "what the image brought is not of the layer"
+    assert set(files) == {str(path.relative_to(upper)) for path in upper.rglob("*")}
+    archive = tmp_path / "layer.tar"
+    snapshot.write_layer(file, archive)
+    listed = subprocess.run(
+        ["tar", "-tf", archive], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert {"etc/written", "etc/link", "etc/.wh.removed-later", "count"} <= set(listed)
+
+
+def test_a_process_without_a_layer_is_told_so(start: Start) -> None:
+    process = start("threads")
+    taken = create("--pid", str(process.pid), "--layer")
+    if (
+        Path("/proc/self/mountinfo").read_text().count(" / / ")
+        and "overlay" not in Path("/proc/mounts").read_text()
+    ):
+        assert any("writable layer" in label for label in taken["method"]["labels"])
 
 
 def test_a_container_of_podman_is_captured_by_name(podman: str) -> None:

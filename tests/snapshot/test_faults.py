@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import random
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from observer import snapshot
 from observer.errors import ObserverError
 from tests.snapshot.conftest import Start
+from tests.snapshot.test_capture import let_it_wait
 
 KILLS = int(os.environ.get("OBSERVER_SNAPSHOT_KILLS", "12"))
 
@@ -105,6 +107,45 @@ def test_a_full_disk_leaves_nothing_behind(start: Start, tmp_path: Path) -> None
     assert "OBS301" in result.stderr
     assert ".osnap" not in result.stdout
     assert_unharmed(process.pid)
+
+
+def test_a_fork_leaves_no_child_behind(start: Start) -> None:
+    process = start("threads")
+    let_it_wait(process.pid)
+    taken = snapshot.Snapshotter(snapshot.process_target(process.pid)).take(
+        snapshot.SnapshotOptions(tracking="fork")
+    )
+    if platform.machine() == "x86_64":
+        assert (taken.method["tracking"], taken.method["labels"]) == ("fork", [])
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    assert not children, "the copy is still there, or was not taken off its parent's hands"
+    analysis = snapshot.Analysis(snapshot.open_snapshot(taken.snapshot_id))
+    for text in (b"needle in the heap", b"written to the memfd", b"shared without a file", b"alone again"):
+        assert list(analysis.find(text)), text
+    assert_unharmed(process.pid)
+    let_it_wait(process.pid)
+
+
+def test_a_fork_needs_room_for_a_copy(start: Start) -> None:
+    group = Path(f"/sys/fs/cgroup/memory/observer-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(16 << 20))
+    except OSError:
+        pytest.skip("no memory cgroup can be made here: a fork without room is NOT tested")
+    try:
+        process = start("given")  # what it has, 25 MiB and more, stays charged to where it was made
+        (group / "cgroup.procs").write_text(str(process.pid))
+        let_it_wait(process.pid)
+        taken = snapshot.Snapshotter(snapshot.process_target(process.pid)).take(
+            snapshot.SnapshotOptions(tracking="fork")
+        )
+        assert taken.method["tracking"] == "stop"
+        assert any("MiB are free" in label for label in taken.method["labels"])
+        process.kill()
+        process.wait()
+    finally:
+        group.rmdir()
 
 
 def test_a_filter_that_kills_is_not_woken(start: Start) -> None:

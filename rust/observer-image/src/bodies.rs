@@ -39,6 +39,8 @@ impl Capture<'_> {
             parts: body.parts.iter().map(|told| part(body.pid, told)).collect::<Result<_>>()?,
             descriptors: Vec::new(),
             memory: Memory::of(body.real),
+            copy: None,
+            later: Vec::new(),
         };
         let hidden = |span: Stretch| self.request.hidden.iter().any(|(start, end)| span.0 < *end && *start < span.1);
         for mapping in mappings {

@@ -4,7 +4,9 @@
 use crate::components::{self, Part};
 use crate::draft::{Changes, RegionDraft};
 use crate::error::{ImageError, Result};
+use crate::forked::{self, Forked};
 use crate::kept::Kept;
+use crate::layer::{self, Layer};
 use crate::maps;
 use crate::memory::Memory;
 use crate::pagemap::{self, PageMap, Stretch};
@@ -14,7 +16,7 @@ use crate::procfs;
 use crate::request::Request;
 use crate::session::{scope, Report, Secrets, Session, Watched};
 use crate::standing::{self, Standing};
-use crate::stop::Stop;
+use crate::stop::{Held, Stop};
 use crate::tracking::{self, Tracker};
 use crate::{finish, sys};
 use observer_snapshot::layout::Codec;
@@ -44,6 +46,10 @@ pub(crate) struct Capture<'a> {
     pub reread: u64,
     pub changes: BTreeMap<u32, Changes>,
     pub parts: Vec<Part>,
+    pub forked: u32,
+    pub layer: Option<Layer>,
+    pub layer_files: Option<u64>,
+    pub phases_ns: [u64; 3],
     pub stored_while_stopped: bool,
     pub restless: Vec<u32>,
     pub instant: (u64, u64),
@@ -96,6 +102,10 @@ pub(crate) fn begin<'a>(session: &'a mut Session, request: &'a Request, secrets:
         reread: 0,
         changes: BTreeMap::new(),
         parts: Vec::new(),
+        forked: 0,
+        layer: None,
+        layer_files: None,
+        phases_ns: [0; 3],
         stored_while_stopped: false,
         restless: Vec::new(),
         instant: (0, 0),
@@ -135,9 +145,11 @@ impl Capture<'_> {
                 }
             }
         }
+        self.copy_layer(members.first().copied())?;
         self.rounds_of_copying()?;
         self.session.kept.reserve(KEPT_READY);
         let stop = Stop::all(&scope(self.request), &members)?;
+        self.phases_ns[0] = sys::monotonic_ns() - stop.began_ns;
         let standing = self.while_standing(&stop);
         self.restless.clone_from(&stop.restless);
         self.stood_ns.push(stop.release());
@@ -160,7 +172,7 @@ impl Capture<'_> {
                     self.stood_ns.push(tracker.stood_ns);
                     watched.tracker = Some(tracker);
                 }
-                Err(why) => self.labels.push(format!("process {pid} is stopped and copied: {why}")),
+                Err(why) => self.labels.push(format!("process {pid} is not followed while it runs: {why}")),
             }
         }
         let copied = self.copy_new(pid, &mut watched);
@@ -256,12 +268,57 @@ impl Capture<'_> {
                 self.session.watched.insert(pid, watch_now(pid)?);
                 self.parts.extend(components::early(pid));
             }
+            let held = stop.threads(pid);
+            let parts = held.iter().flat_map(|thread| components::of_thread(*thread)).collect();
+            let copy = self.fork(pid, &held); // after the registers were read: a thread of it does it
             let Some(watched) = self.session.watched.get_mut(&pid) else { continue };
-            match standing::look(pid, watched, stop, (&self.request.selection, &mut self.session.origins)) {
+            match standing::look(pid, (watched, copy), (&held, parts), (&self.request.selection, &mut self.session.origins)) {
                 Ok(standing) => out.push(standing),
                 Err(error) if procfs::is_alive(pid) => return Err(error),
                 Err(_) => self.labels.push(format!("process {pid} was killed during the capture")),
             }
+        }
+        self.phases_ns[1] = sys::monotonic_ns() - stop.began_ns - self.phases_ns[0];
+        let out = self.read_what_is_left(out);
+        self.phases_ns[2] = sys::monotonic_ns() - stop.began_ns - self.phases_ns[0] - self.phases_ns[1];
+        out
+    }
+
+    /// Let a process that is not followed fork a copy of itself, where that is wanted and there is memory for it.
+    fn fork(&mut self, pid: u32, held: &[Held]) -> Option<Forked> {
+        let followed = self.session.watched.get(&pid).is_some_and(|watched| watched.tracker.is_some());
+        if followed || !matches!(self.request.tracking.as_str(), "" | "auto" | "fork") {
+            return None;
+        }
+        let held = *held.first()?;
+        let made = match forked::too_little_memory(pid) {
+            Some(why) => Err(why),
+            None => Forked::of(held),
+        };
+        match made {
+            Ok(copy) => {
+                self.forked += 1;
+                Some(copy)
+            }
+            Err(why) => {
+                self.labels.push(format!("process {pid} is not forked, but stopped and copied: {why}"));
+                None
+            }
+        }
+    }
+
+    fn copy_layer(&mut self, first: Option<u32>) -> Result<()> {
+        let Some(pid) = first.filter(|_| self.request.layer) else { return Ok(()) };
+        match layer::find(pid) {
+            Ok(root) => self.layer = Some(Layer::copy(root, &self.writer)?),
+            Err(why) => self.labels.push(format!("the file system of process {pid} is not copied: {why}")),
+        }
+        Ok(())
+    }
+
+    fn read_what_is_left(&mut self, mut out: Vec<Standing>) -> Result<Vec<Standing>> {
+        if let Some(layer) = &mut self.layer {
+            layer.settle(&self.writer, out.iter().flat_map(|standing| standing.regions.iter().map(|region| &region.mapping)))?;
         }
         let left: u64 = out.iter().map(Standing::left).sum();
         let mut kept = std::mem::take(&mut self.session.kept);

@@ -4,6 +4,7 @@
 use crate::capture::{Capture, KEPT_READY};
 use crate::components::{self, Part};
 use crate::error::Result;
+use crate::layer::Layer;
 use crate::maps;
 use crate::procfs;
 use crate::request::{Request, Selection};
@@ -44,6 +45,9 @@ pub(crate) fn learn(writer: &Writer, path: &str, key: Option<&FileKey>) -> Resul
 pub(crate) fn finish(mut capture: Capture<'_>, mut standing: Vec<Standing>) -> Result<Report> {
     for process in &mut standing {
         capture.store(process, true)?;
+        process.turn_to_copy()?;
+        capture.store(process, false)?;
+        process.copy = None; // it has been read: it ends
         capture.rebuild(process)?;
     }
     capture.session.kept.clear(KEPT_READY);
@@ -160,6 +164,8 @@ fn write_components(capture: &mut Capture<'_>, standing: &mut [Standing]) -> Res
     });
     let mut scratch = capture.writer.scratch()?;
     let mut out = Vec::with_capacity(parts.len());
+    capture.layer_files = capture.layer.as_ref().map(|layer| layer.again);
+    out.extend(capture.layer.take().map(Layer::components).unwrap_or_default());
     for (mut component, bytes) in parts {
         capture.writer.add_component(&mut scratch, &mut component, &bytes)?;
         out.push(component);
@@ -170,11 +176,19 @@ fn write_components(capture: &mut Capture<'_>, standing: &mut [Standing]) -> Res
 fn method(capture: &Capture<'_>) -> Map<String, Value> {
     let marked = capture.session.watched.values().any(|watched| watched.tracker.is_some());
     let replayed = !capture.request.bodies.is_empty();
+    let tracking = match (replayed, marked, capture.forked > 0) {
+        (true, ..) => "replay",
+        (_, true, _) => "uffd-wp",
+        (_, _, true) => "fork",
+        _ => "stop",
+    };
     let value = json!({
-        "tracking": if replayed { "replay" } else if marked { "uffd-wp" } else { "stop" },
+        "tracking": tracking,
         "stop": if replayed { "replay" } else { "ptrace" },
         "labels": capture.labels,
         "pauses_ns": capture.stood_ns,
+        "phases_ns": {"stop": capture.phases_ns[0], "look": capture.phases_ns[1], "read": capture.phases_ns[2]},
+        "layer_files_copied_again": capture.layer_files,
         "rounds": capture.rounds,
         "reread_pages": capture.reread,
         "stored_while_stopped": capture.stored_while_stopped,

@@ -94,8 +94,10 @@ pub struct Request {
     pub metadata: Map<String, Value>,
     /// What to keep.
     pub selection: Selection,
-    /// `auto`, `uffd-wp` or `stop`.
+    /// `auto`, `uffd-wp`, `fork` or `stop`.
     pub tracking: String,
+    /// Copy the writable layer of the first process's root too.
+    pub layer: bool,
     /// Threads that copy; 0 for one for each processor.
     pub workers: usize,
     /// The file to write.

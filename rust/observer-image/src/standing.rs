@@ -5,6 +5,7 @@ use crate::components::{self, Part};
 use crate::descriptors::Descriptor;
 use crate::draft::RegionDraft;
 use crate::error::{ImageError, Result};
+use crate::forked::{self, Forked};
 use crate::maps::{self, Mapping};
 use crate::memory::Memory;
 use crate::origin::Origins;
@@ -12,7 +13,7 @@ use crate::pagemap::{self, PageMap, Stretch};
 use crate::policy::{self, Decision, Kind};
 use crate::request::{Body, Selection};
 use crate::session::Watched;
-use crate::stop::Stop;
+use crate::stop::Held;
 use crate::tracking;
 use observer_snapshot::node::REFERENCE;
 use observer_snapshot::PAGE;
@@ -45,17 +46,24 @@ pub struct Standing {
     pub descriptors: Vec<Descriptor>,
     /// Reads it.
     pub memory: Memory,
+    /// A copy of it, which is read when it runs again.
+    pub copy: Option<Forked>,
+    /// Regions that are read from the copy, by index.
+    pub later: Vec<usize>,
 }
 
 /// Look at one process.
 ///
 /// # Errors
 /// It was killed.
-pub fn look(pid: u32, watched: &mut Watched, stop: &Stop, (selection, origins): (&Selection, &mut Origins)) -> Result<Standing> {
+pub fn look(
+    pid: u32,
+    (watched, copy): (&mut Watched, Option<Forked>),
+    (held, mut parts): (&[Held], Vec<Part>),
+    (selection, origins): (&Selection, &mut Origins),
+) -> Result<Standing> {
     let mut mappings = maps::of(pid).ok_or(ImageError::Gone(pid))?;
     maps::add_flags(&mut mappings, &watched.flags);
-    let held = stop.threads(pid);
-    let mut parts: Vec<Part> = held.iter().flat_map(|thread| components::of_thread(*thread)).collect();
     let (files, descriptors) = components::at_stop(pid);
     parts.extend(files);
     let mut out = Standing {
@@ -71,7 +79,10 @@ pub fn look(pid: u32, watched: &mut Watched, stop: &Stop, (selection, origins): 
         parts,
         descriptors,
         memory: Memory::of(pid),
+        copy: None,
+        later: Vec::new(),
     };
+    out.copy = copy;
     for mapping in mappings {
         out.look_at(pid, mapping, watched, (selection, origins));
     }
@@ -91,6 +102,12 @@ impl Standing {
         let span = (mapping.start, mapping.end);
         let copied = decision.policy != "excluded";
         let inside = pagemap::without(&[span], &watched.marked).is_empty();
+        if copied && self.copy.is_some() && forked::is_copied(&mapping) {
+            self.later.push(self.regions.len());
+            self.marked.push(false);
+            self.regions.push(RegionDraft::new(mapping, decision));
+            return;
+        }
         let may_be_marked = copied && inside && tracking::is_candidate(&mapping);
         let found = if may_be_marked { watched.map.look(span, &mut watched.armed).ok() } else { None };
         let index = self.regions.len();
@@ -106,6 +123,25 @@ impl Standing {
             self.marked.push(false);
         }
         self.regions.push(RegionDraft::new(mapping, decision));
+    }
+
+    /// Turn to the copy: what is to be read of it is known only now.
+    ///
+    /// # Errors
+    /// The copy was killed.
+    pub fn turn_to_copy(&mut self) -> Result<()> {
+        let Some(copy) = &self.copy else { return Ok(()) };
+        let child = copy.child.unsigned_abs();
+        let mut map = PageMap::open(child).map_err(|error| crate::error::refused("read the copy of", self.pid, error))?;
+        self.memory = Memory::of(child);
+        for index in std::mem::take(&mut self.later) {
+            let RegionDraft { mapping, decision, .. } = &self.regions[index];
+            let content = with_first_page(mapping, decision, content(child, mapping, decision, &mut map));
+            if !content.is_empty() {
+                self.fresh.push((index, content));
+            }
+        }
+        Ok(())
     }
 
     /// Bytes that are still to be read.

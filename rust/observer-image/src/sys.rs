@@ -342,3 +342,15 @@ pub fn signal_mask_word(tid: Tid) -> io::Result<u64> {
     ptrace(libc::PTRACE_GETSIGMASK, tid, 8, ptr::addr_of_mut!(mask) as usize)?;
     Ok(mask)
 }
+
+/// True when a path itself has an extended attribute of this value.
+#[must_use]
+pub fn has_attribute(path: &std::path::Path, name: &str, value: &[u8]) -> bool {
+    use std::os::unix::ffi::OsStrExt;
+    let text = |bytes: &[u8]| std::ffi::CString::new(bytes).ok();
+    let (Some(path), Some(name)) = (text(path.as_os_str().as_bytes()), text(name.as_bytes())) else { return false };
+    let mut room = [0u8; 16];
+    // SAFETY: both texts end with a zero, and the room is of the size that is told.
+    let got = unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), room.as_mut_ptr().cast(), room.len()) };
+    usize::try_from(got).is_ok_and(|length| room.get(..length) == Some(value))
+}

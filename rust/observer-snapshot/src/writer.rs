@@ -80,6 +80,9 @@ pub struct Scratch {
     waiting: Vec<(usize, usize, u8)>, // entry, offset in `out`, page of the frame
 }
 
+/// Pages and the indexes of their entries.
+type Placed<'a> = &'a [(usize, &'a [u8])];
+
 impl Writer {
     /// Begin a file.
     ///
@@ -199,7 +202,7 @@ impl Writer {
     fn frame_pages(
         &self,
         scratch: &mut Scratch,
-        (pages, together): (&[(usize, &[u8])], Option<&[u8]>),
+        (pages, together): (Placed<'_>, Option<&[u8]>),
         entries: &mut [Entry],
     ) -> Result<()> {
         let mut fresh: Vec<(usize, &[u8])> = Vec::with_capacity(pages.len());

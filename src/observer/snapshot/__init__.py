@@ -32,6 +32,7 @@ from observer.snapshot.functions import (
     restore_for_analysis,
 )
 from observer.snapshot.image import ProcessImage
+from observer.snapshot.layer import LayerFile, read_layer, write_layer
 from observer.snapshot.options import Selection, SnapshotOptions
 from observer.snapshot.store import SnapshotStore
 from observer.snapshot.symbols import Symbol, SymbolTable
@@ -41,6 +42,7 @@ from observer.snapshot.targets import Target, container_target, process_target
 __all__ = [
     "Analysis",
     "FoundString",
+    "LayerFile",
     "MemoryPermissions",
     "MemoryRegion",
     "ProcessImage",
@@ -65,6 +67,8 @@ __all__ = [
     "import_snapshot",
     "open_snapshot",
     "process_target",
+    "read_layer",
     "restore_for_analysis",
     "verify_snapshot",
+    "write_layer",
 ]

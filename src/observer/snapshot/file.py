@@ -133,8 +133,10 @@ class SnapshotFile:
         }
 
     def components(self) -> Iterator[StateComponent]:
-        """Yield every component with its bytes."""
+        """Yield every component with its bytes; files of a container's layer have readers of their own (`read_layer`)."""
         for index, item in enumerate(self.manifest["components"]):
+            if item["type"] == "file":
+                continue
             data = self._reader.component(index)
             if data is None:
                 raise ChunkMismatch(f"component {index} of {self.path} is not there")

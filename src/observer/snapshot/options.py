@@ -51,8 +51,10 @@ class SnapshotOptions:
     Attributes:
         format: How its content is kept.
         selection: What is kept.
-        tracking: `auto`, or a way by name: `uffd-wp`, or `stop`, which copies everything while the target stands.
+        tracking: `auto`, or a way by name: `uffd-wp`; `fork`, which lets the target fork and reads the copy; or `stop`,
+            which copies everything while the target stands.
         workers: Threads that copy; 0 for one for each processor.
+        layer: Also the files of the container's writable layer, at the same instant.
         alone: Do not refer to pages of an earlier snapshot of the same target.
         path: File to write instead of the store's.
         metadata: Facts in text to keep with it.
@@ -62,6 +64,7 @@ class SnapshotOptions:
     selection: Selection = field(default_factory=Selection)
     tracking: str = "auto"
     workers: int = 0
+    layer: bool = False
     alone: bool = False
     path: Path | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)

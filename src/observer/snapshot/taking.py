@@ -150,6 +150,7 @@ class Snapshotter:
             "metadata": dict(options.metadata),
             "selection": options.selection.to_dict(),
             "tracking": options.tracking,
+            "layer": options.layer,
             "workers": options.workers,
             "path": str(path),
             "compressed": options.compressed,

@@ -7,7 +7,7 @@ import argparse
 import inspect
 from typing import ClassVar, Final, Protocol
 
-from observer.cli.snapshots import capturing, comparing, handing_on, looking, restoring
+from observer.cli.snapshots import capturing, comparing, handing_on, layering, looking, restoring
 
 __all__ = ["SnapshotCommand"]
 
@@ -32,6 +32,7 @@ _ACTIONS: Final[tuple[type[_Action], ...]] = (
     looking.Strings,
     handing_on.Core,
     restoring.Restore,
+    layering.Files,
     handing_on.Export,
     handing_on.Import,
     capturing.Schedule,

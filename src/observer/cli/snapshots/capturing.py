@@ -182,6 +182,7 @@ _SELECTION: Final = (
     ("--dontdump", "", "flag", "also what the program marked MADV_DONTDUMP"),
     ("--file-pages", "", "flag", "also unmodified pages of files, instead of referring to them"),
     ("--component", "TYPE", "text", "only such state: registers, descriptor, …"),
+    ("--layer", "", "flag", "also the files of the container's writable layer, at the same instant"),
     ("--alone", "", "flag", "refer to no earlier snapshot of the target"),
 )
 
@@ -194,7 +195,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     )
     choice.add_argument("--permissions", default="", metavar="rwx", help="regions with all of these")
     choice.add_argument("--max-region", type=parse_bytes, metavar="SIZE", help="leave larger regions out")
-    ways = ("auto", "uffd-wp", "stop")
+    ways = ("auto", "uffd-wp", "fork", "stop")
     choice.add_argument(
         "--tracking", default="auto", choices=ways, help="how writes are followed (default auto)"
     )
@@ -254,6 +255,7 @@ def _options(args: argparse.Namespace) -> SnapshotOptions:
         format=args.format,
         selection=selection,
         tracking=args.tracking,
+        layer=args.layer,
         alone=args.alone,
         path=getattr(args, "output", None),
     )
