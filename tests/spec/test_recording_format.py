@@ -22,6 +22,8 @@ SEGMENT = struct.Struct("<8sII16s")
 CHUNK = struct.Struct("<4sBBBBIIQIIQQ")
 # The last structure the kernel filled, by call number: what it is, and its words.
 Filled = dict[int, tuple[tuple[int, int, int], list[int]]]
+# The last text it read, by call number: of which argument, and its bytes.
+Texts = dict[int, tuple[int, bytes]]
 
 
 class Bytes:
@@ -50,21 +52,39 @@ class Bytes:
         return (value >> 1) ^ -(value & 1)
 
 
-def blob(source: Bytes, nr: int, filled: Filled) -> bytes:
+def words_of(source: Bytes, before: list[int], twins: bool) -> list[int]:
+    """Read a structure told by difference (section 4.1)."""
+    mask = source.varint()
+    alike = source.varint() if twins else 0
+    words: list[int] = []
+    for i, word in enumerate(before):
+        if alike >> i & 1:
+            words.append(words[i - 2])
+        else:
+            words.append((word + source.signed()) % 2**64 if mask >> i & 1 else word)
+    return words
+
+
+def blob(source: Bytes, nr: int, filled: Filled, texts: Texts) -> bytes:
     """Read one piece of memory (section 4.1)."""
     head = source.take(1)[0]
     part, length = source.varint(), source.varint()
     what = (head & 31, part, length)
-    if head & 32:
-        same, words = filled[nr]
+    if head & 32 and head & 8:
+        same, before = filled[nr]
         assert same == what
-        mask = source.varint()
-        words = [(w + source.signed()) % 2**64 if mask >> i & 1 else w for i, w in enumerate(words)]
-        content = struct.pack(f"<{len(words)}Q", *words)
+        content = struct.pack(f"<{len(before)}Q", *words_of(source, before, bool(head & 64)))
+    elif head & 32:
+        argument, text = texts[nr]
+        assert argument == head & 7
+        shared = source.varint()
+        content = text[:shared] + source.take(length - shared)
     else:
         content = source.take(length)
     if head & 24 == 8 and length % 8 == 0 and 16 <= length <= 512 and nr < 512:
         filled[nr] = (what, list(struct.unpack(f"<{length // 8}Q", content)))
+    if head & 24 == 0 and part == 0 and 8 <= length <= 512 and nr < 512:
+        texts[nr] = (head & 7, content)
     return content
 
 
@@ -72,6 +92,7 @@ def records(payload: bytes, count: int, base_ns: int) -> Iterator[dict[str, obje
     """Decode the rows of one chunk (section 4)."""
     source, threads, last, now = Bytes(payload), [], {}, base_ns  # type: ignore[var-annotated]
     filled: Filled = {}
+    texts: Texts = {}
     thread = (0, 0)
     for _ in range(count):
         head = source.take(1)[0]
@@ -98,7 +119,7 @@ def records(payload: bytes, count: int, base_ns: int) -> Iterator[dict[str, obje
             if mask & 1 << i:
                 args[i] = (args[i] + source.signed()) % 2**64
         last[nr] = args
-        row["memory"] = [blob(source, nr, filled) for _ in range(source.varint() if head & 16 else 0)]
+        row["memory"] = [blob(source, nr, filled, texts) for _ in range(source.varint() if head & 16 else 0)]
         yield row
     assert source.at == len(payload)
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Records to bytes and back: the row encoding of docs/spec/recording.md §4. Stateless between chunks.
 
-use crate::measures::Measures;
+use crate::measures::{Measures, Texts, TOLD};
 use crate::row::{Mix, Row};
 use crate::varint::{put, Cursor, DecodeError};
 use observer_model::{Blob, Record, SignalRecord, SyscallRecord, When};
@@ -14,8 +14,6 @@ const NEGATIVE: u8 = 4;
 const ZERO: u8 = 8;
 const HAS_BLOBS: u8 = 16;
 const SIGNAL: u8 = 128;
-/// Of a blob: told by difference.
-const TOLD: u8 = 32;
 
 /// Numbers below this index `last_args` directly; the rest go through a map.
 const DENSE: usize = 512;
@@ -57,6 +55,7 @@ pub struct ChunkEncoder {
     previous_thread: Option<(u32, u32)>,
     last_args: LastArgs,
     measures: Measures,
+    texts: Texts,
 }
 
 impl Default for ChunkEncoder {
@@ -85,6 +84,7 @@ impl ChunkEncoder {
             previous_thread: None,
             last_args: LastArgs::new(),
             measures: Measures::default(),
+            texts: Texts::default(),
         }
     }
 
@@ -196,10 +196,15 @@ impl ChunkEncoder {
             row.put(bytes.len() as u64);
             let head = self.payload.len();
             self.payload.extend_from_slice(row.bytes());
-            if self.measures.tell(nr, what & 0x1f, part, bytes, &mut self.payload) {
-                self.payload[head] |= TOLD;
+            let how = if what & 8 == 0 {
+                self.texts.tell(nr, what & 0x1f, part, bytes, &mut self.payload)
             } else {
+                self.measures.tell(nr, what & 0x1f, part, bytes, &mut self.payload)
+            };
+            if how & TOLD == 0 {
                 self.payload.extend_from_slice(bytes);
+            } else {
+                self.payload[head] |= how;
             }
         }
         if count < 0x80 {
@@ -232,6 +237,7 @@ pub struct ChunkDecoder<'a> {
     previous_thread: (u32, u32),
     last_args: LastArgs,
     measures: Measures,
+    texts: Texts,
 }
 
 impl<'a> ChunkDecoder<'a> {
@@ -246,6 +252,7 @@ impl<'a> ChunkDecoder<'a> {
             previous_thread: (0, 0),
             last_args: LastArgs::new(),
             measures: Measures::default(),
+            texts: Texts::default(),
         }
     }
 
@@ -326,9 +333,12 @@ impl<'a> ChunkDecoder<'a> {
             let bytes = if head & TOLD == 0 {
                 let bytes = self.cursor.take(length)?.to_vec();
                 self.measures.remember(nr, what, part, &bytes);
+                self.texts.remember(nr, what, part, &bytes);
                 bytes
+            } else if head & 8 == 0 {
+                self.texts.take(nr, what, part, length, &mut self.cursor)?
             } else {
-                self.measures.take(nr, what, part, length, &mut self.cursor)?
+                self.measures.take(nr, head & 0x7f, part, length, &mut self.cursor)?
             };
             let when = if head & 8 == 0 { When::Entry } else { When::Exit };
             blobs.push(Blob { arg: head & 7, when, part, truncated: head & 16 != 0, bytes });

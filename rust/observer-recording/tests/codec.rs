@@ -20,21 +20,32 @@ fn blob() -> impl Strategy<Value = Blob> {
 
 /// What the kernel fills: whole words, a few of which change.
 fn structure() -> impl Strategy<Value = Blob> {
-    (2usize..30, prop::collection::vec((0usize..30, any::<u64>()), 0..4), 0u8..2).prop_map(|(words, changes, arg)| {
-        let mut bytes = vec![7u8; words * 8];
-        for (word, value) in changes {
-            if let Some(to) = bytes.get_mut(word * 8..word * 8 + 8) {
-                to.copy_from_slice(&value.to_le_bytes());
+    (2usize..30, prop::collection::vec((0usize..30, prop_oneof![any::<u64>(), 0u64..3]), 0..6), 0u8..2).prop_map(
+        |(words, changes, arg)| {
+            let mut bytes = vec![7u8; words * 8];
+            for (word, value) in changes {
+                if let Some(to) = bytes.get_mut(word * 8..word * 8 + 8) {
+                    to.copy_from_slice(&value.to_le_bytes());
+                }
             }
-        }
-        Blob { arg, when: When::Exit, part: 0, truncated: false, bytes }
+            Blob { arg, when: When::Exit, part: 0, truncated: false, bytes }
+        },
+    )
+}
+
+/// What the kernel reads: paths with the same beginning.
+fn path() -> impl Strategy<Value = Blob> {
+    (0usize..40, "[a-z/]{0,12}", 0u8..2).prop_map(|(shared, rest, arg)| {
+        let mut bytes = b"/srv/data/a-directory/of-some-depth/here"[..shared].to_vec();
+        bytes.extend_from_slice(rest.as_bytes());
+        Blob { arg, when: When::Entry, part: 0, truncated: false, bytes }
     })
 }
 
 fn call() -> impl Strategy<Value = Record> {
     let ids = (1u32..5, 1u32..5, prop_oneof![0u32..4, 0u32..460, any::<u32>()], 0u32..16);
     let times = (any::<u64>(), any::<u64>(), any::<i64>());
-    (ids, times, any::<[u64; 6]>(), prop::collection::vec(prop_oneof![blob(), structure()], 0..4)).prop_map(
+    (ids, times, any::<[u64; 6]>(), prop::collection::vec(prop_oneof![blob(), structure(), path()], 0..4)).prop_map(
         |((tid, pid, nr, flags), (start_ns, duration_ns, result), args, blobs)| {
             Record::Call(SyscallRecord { tid, pid, nr, flags, start_ns, duration_ns, result, args, blobs })
         },
