@@ -222,7 +222,7 @@ impl Lives {
         let parent = self.processes.get(&head.pid).map_or(0, |life| life.parent);
         out.insert("ppid".into(), json!(parent));
         let argv: Vec<Value> = program.argv.iter().map(|word| lossy(word)).collect();
-        let now = still(head.pid, &argv);
+        let now = still(head.pid, program.filename, &argv);
         out.insert("exe".into(), now.get("exe").cloned().unwrap_or_else(|| lossy(program.filename)));
         out.insert("argv".into(), if argv.is_empty() { now.get("argv").cloned().unwrap_or(json!([])) } else { json!(argv) });
         let cwd = self.processes.get(&head.pid).and_then(|life| life.cwd.clone());
@@ -283,13 +283,19 @@ impl Lives {
     }
 }
 
-/// What /proc says of a process, if it still is the program with these arguments: a script's interpreter stands before them.
-fn still(pid: u32, argv: &[Value]) -> Map<String, Value> {
+/// What /proc says of a process, if it still is the program with these arguments: a script's interpreter stands before them, and
+/// a program that executes itself again from another place keeps them.
+fn still(pid: u32, filename: &[u8], argv: &[Value]) -> Map<String, Value> {
     let now = stock::describe(pid, false);
     let words = now.get("argv").and_then(Value::as_array).cloned().unwrap_or_default();
     let rest = argv.get(1..).unwrap_or_default();
-    if words.ends_with(rest) || argv.is_empty() {
-        return now;
+    if !words.ends_with(rest) && !argv.is_empty() {
+        return Map::new();
     }
-    Map::new()
+    let same = now.get("exe").is_none_or(|exe| *exe == lossy(filename)) || stock::may_have_become(pid, filename);
+    if same {
+        now
+    } else {
+        Map::new()
+    }
 }

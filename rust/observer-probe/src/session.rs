@@ -81,6 +81,23 @@ fn monotonic_ns() -> u64 {
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
 
+/// The threads that take and seal come before those that are watched: who waits for his turn behind what he watches loses it.
+const PRIORITY: i32 = -10;
+
+/// Runs `make`, whose threads take over a higher priority; without the right to it they have the ordinary one.
+fn with_priority<T>(make: impl FnOnce() -> T) -> T {
+    // SAFETY: a plain call about the calling thread.
+    let before = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    // SAFETY: as above; giving priority up again needs no right.
+    let raised = before > PRIORITY && unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, PRIORITY) } == 0;
+    let made = make();
+    if raised {
+        // SAFETY: as above.
+        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, before) };
+    }
+    made
+}
+
 fn wall_ns() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
@@ -94,7 +111,7 @@ impl Session {
         let root = config.command.as_ref().map(Waiting::start).transpose()?;
         let mut lives = Lives::new(&config.containers, root.as_ref().map(Waiting::pid));
         targets(&config, &mut kernel, &mut lives, root.as_ref())?;
-        let mut output = Output::new(&config, key, monotonic_ns())?;
+        let mut output = with_priority(|| Output::new(&config, key, monotonic_ns()))?;
         kernel.attach()?;
         take_stock(&config, &mut kernel, &mut lives, &mut output)?;
         let feed = Feed::new(lives, root.as_ref().map(Waiting::pid));
@@ -111,10 +128,9 @@ impl Session {
             looked: Instant::now(),
             root,
         };
-        let thread = std::thread::Builder::new()
-            .name("observer-watch".to_owned())
-            .spawn(move || watching.run())
-            .map_err(ProbeError::io("start the watching thread"))?;
+        let thread = std::thread::Builder::new().name("observer-watch".to_owned());
+        let thread = with_priority(|| thread.spawn(move || watching.run()));
+        let thread = thread.map_err(ProbeError::io("start the watching thread"))?;
         Ok(Session { wishes, thread: Mutex::new(Some(thread)) })
     }
 

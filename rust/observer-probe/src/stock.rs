@@ -75,6 +75,20 @@ pub fn cgroups_below(top: &Path) -> Vec<(u64, PathBuf)> {
     out
 }
 
+fn is_script(file: &Path) -> bool {
+    let mut first = [0; 2];
+    fs::File::open(file).and_then(|mut f| f.read_exact(&mut first)).is_ok() && first == *b"#!"
+}
+
+/// Whether a process may run what it does because it executed this file: it is the file itself, or the file is a script, or it
+/// cannot be told any more.
+pub fn may_have_become(pid: u32, filename: &[u8]) -> bool {
+    let Some(rest) = filename.strip_prefix(b"/") else { return true };
+    let file = PathBuf::from(format!("/proc/{pid}/root")).join(std::ffi::OsStr::from_bytes(rest));
+    let (Ok(ran), Ok(runs)) = (fs::metadata(&file), fs::metadata(format!("/proc/{pid}/exe"))) else { return true };
+    (ran.dev(), ran.ino()) == (runs.dev(), runs.ino()) || is_script(&file)
+}
+
 /// Namespace inode numbers of a process, by kind.
 fn namespaces(pid: u32) -> Map<String, Value> {
     let kinds = ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"];
