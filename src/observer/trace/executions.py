@@ -80,6 +80,9 @@ class Executions:
             self._world.packed.add(channel)
         if process.installer:
             sight.traits.add("by-installer")
+        if (again := self.operated_until_now(process.ppid, record_id)) is not None:
+            sight.traits |= again.traits
+            sight.subjects["program"] = again.subjects["program"]
         if looks_like_kernel_thread(sight.arguments["argv0"]) and process.program != sight.arguments["argv0"]:
             sight.traits.add("kernel-name")
         return sight
@@ -152,10 +155,22 @@ class Executions:
         if not process.by_first_line and _is_interactive(process.argv):
             traits.add("interactive")
             self._world.shells[process.pid] = process
-            everybody = self._world.processes.values()
-            if relay_of(process, list(self._world.networked.values()), everybody) is not None:
+            if self._is_operated(process):
                 traits.add("relayed")
         self._add_starter(process, traits)
+
+    def _is_operated(self, shell: Process) -> bool:
+        connected = list(self._world.networked.values())
+        return relay_of(shell, connected, self._world.processes.values()) is not None
+
+    def operated_until_now(self, pid: int, record_id: str) -> Sight | None:
+        """Look again at a shell that waits for commands: some end of a relay may have been opened after it had begun to wait."""
+        shell = self._world.shells.get(pid)
+        if shell is None or not self._is_operated(shell):
+            return None
+        sight = clothe(Sight("exec", record_id, traits={"shell", "interactive", "relayed"}), shell)
+        sight.subjects.update(program=shell.exe, path=shell.exe)
+        return sight
 
     def _add_script(self, process: Process, traits: set[str]) -> None:
         """Tell whether an interpreter takes its script from a pipe that a connected process writes into."""

@@ -80,9 +80,10 @@ class Watch:
 
     def _exit(self, line: SealedLine, pid: int) -> Sight | None:
         process, signal = self.world.process(pid), line.event.get("signal")
+        operated = self._executions.operated_until_now(pid, line.record_id)
         self.world.end(pid)
         if signal not in _CRASHES:
-            return None
+            return operated
         text = f"{process.exe or pid} ({_CRASHES[signal]})"
         sight = Sight("exit", line.record_id, traits={"crash"}, subjects={"text": text})
         return clothe(sight, process)
