@@ -18,6 +18,7 @@ from observer.model.trace import Outcome, TraceStatus
 from observer.trace.findings import find_risks
 from observer.trace.reading import Recording
 from observer.trace.rules import Sight
+from observer.trace.stored import verify_stored_files
 from observer.trace.story import key_events
 
 __all__ = ["assess", "summarise", "verify_recording"]
@@ -57,6 +58,8 @@ def verify_recording(path: Path, *, check_key: bool = True) -> dict[str, Any]:
         text = f"{path / 'sealed.log'} is damaged at byte {tail['offset']}, after the end of the trace was sealed"
         hint = "keep the original untouched; everything before this byte holds"
         raise FormatError(text, hint=hint, where={"path": str(path), "offset": tail["offset"]})
+    if (stored := verify_stored_files(path)) is not None:
+        proof |= {"stored_files": stored[0], "stored_bytes": stored[1]}
     return proof
 
 

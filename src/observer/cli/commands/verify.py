@@ -145,6 +145,10 @@ def _tell(path: Path, proof: Mapping[str, Any]) -> list[str]:
         told.append(
             f"  chunks      {proof['chunks']:,} with {proof['records']:,} records, each as its digest was sealed"
         )
+    if "stored_files" in proof:
+        told.append(
+            f"  files       {proof['stored_files']:,} stored with {proof['stored_bytes']:,} bytes, each as its digest was sealed"
+        )
     told.append(f"  signature   {_signature(log)}")
     closed = proof.get("closed", log["closed"])
     told.append(
