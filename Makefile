@@ -18,8 +18,9 @@ CARGO_TEST := cargo test --quiet --locked --workspace --exclude observer-py
 WORKERS ?= 2
 FUZZ_RUNS ?= 1000000
 PYTEST_ARGS ?=
+REAL_TIMES ?= 20
 
-.PHONY: corpus load deb test-vm fuzz bench-big crash help demo test check lint format bench golden readme rules setup setup-test clean distclean snapshots
+.PHONY: test-replay corpus load deb test-vm fuzz bench-big crash help demo test check lint format bench golden readme rules setup setup-test clean distclean snapshots
 
 help:  ## list what this Makefile can do
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +104,10 @@ load: setup-test  ## the probe under load: a minute at 500,000 calls a second wi
 snapshots: setup-test  ## the long tests of snapshots: 1,000 of two processes that keep an invariant, none torn; 300 killed recorders
 	OBSERVER_TORN_SNAPSHOTS=1000 $(BIN)/pytest -q tests/snapshot/test_capture.py -k one_instant
 	OBSERVER_SNAPSHOT_KILLS=300 $(BIN)/pytest -q tests/snapshot/test_faults.py -k leaves_no_trace
+
+test-replay: setup-test  ## record and replay real programs, twenty times each, and one recording a hundred times (about 20 minutes)
+	OBSERVER_REAL=all OBSERVER_REAL_TIMES=$(REAL_TIMES) $(BIN)/pytest -q -n $(WORKERS) --dist worksteal tests/replay/real
+	OBSERVER_REPLAY_RUNS=100 $(BIN)/pytest -q tests/replay/test_proofs.py -k every_time
 
 corpus: setup-test  ## record and replay all our C programs, five times each; prints those that differ
 	$(BIN)/python -m tests.replay.corpus -n 5

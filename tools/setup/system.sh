@@ -56,10 +56,35 @@ install() {
         return 1
     fi
     say "installing $*"
+    hold_services "$root"
     # shellcheck disable=SC2086  # $root is a list of words
     ./quiet.sh $root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq update
     # shellcheck disable=SC2086
     ./quiet.sh $root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq install -y --no-install-recommends "$@"
+    local status=$?
+    release_services "$root" "$@"
+    return $status
+}
+
+POLICY=/usr/sbin/policy-rc.d
+
+# Programs that come with a service are wanted without it: tests start their own. Source: invoke-rc.d(8).
+hold_services() {
+    if [ -e "$POLICY" ]; then return; fi
+    # shellcheck disable=SC2086
+    printf '#!/bin/sh\n# observer-setup\nexit 101\n' | $1 install -m 755 /dev/stdin "$POLICY"
+}
+
+release_services() {
+    local root=$1 package
+    shift
+    # shellcheck disable=SC2086
+    if grep -q observer-setup "$POLICY" 2>/dev/null; then $root rm -f "$POLICY"; fi
+    if [ ! -d /run/systemd/system ]; then return; fi
+    for package in "$@"; do
+        # shellcheck disable=SC2086
+        if [ "$package" = nginx-light ]; then $root systemctl --quiet disable nginx.service || true; fi
+    done
 }
 
 mapfile -t build < <(missing_of build)
