@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from observer.evidence.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
+from tests.replay.made import recorded
+
 OBSERVER = [sys.executable, "-m", "observer"]
 
 
@@ -36,6 +39,20 @@ def run(*words: str | Path, **options: object) -> subprocess.CompletedProcess[by
     return subprocess.run(
         command, capture_output=True, check=False, timeout=120, stdin=subprocess.DEVNULL, **options
     )  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A C program's directory with its recording, `rec`; the program's file is gone."""
+    return recorded(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store of its own, and no key."""
+    monkeypatch.setenv("OBSERVER_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    monkeypatch.delenv(KEY_FILE_VARIABLE, raising=False)
 
 
 @pytest.fixture

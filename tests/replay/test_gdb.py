@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -13,55 +12,10 @@ import pytest
 
 from observer import forensic
 from observer.cli.main import run
-from observer.evidence.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
 from observer.forensic.gdb import GdbServer, backtrace_at, event_of, run_gdb
+from tests.replay.made import OBSERVER, SOURCE
 
-OBSERVER = str(Path(sys.executable).with_name("observer"))
-SOURCE = """
-#include <fcntl.h>
-#include <stdio.h>
-#include <unistd.h>
-int counter;
-static int look(const char *path) {
-    char text[32] = "";
-    int fd = open(path, O_RDONLY), length = fd < 0 ? -1 : (int)read(fd, text, 31);
-    counter += 10;
-    printf("%s %d %d\\n", path, length, counter);
-    fflush(stdout);
-    if (fd >= 0) close(fd);
-    return length;
-}
-int main(void) {
-    look("/etc/hostname");
-    look("/etc/passwd");
-    printf("pid %d\\n", getpid());
-    return 3;
-}
-"""
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A program and its recording; the program's file is gone afterwards."""
-    if shutil.which("gcc") is None:
-        pytest.skip("SKIPPED: gcc is needed to build the program that is replayed")
-    place = tmp_path_factory.mktemp("debugged")
-    (place / "prog.c").write_text(SOURCE)
-    subprocess.run(["gcc", "-g", "-O0", "-o", "prog", "prog.c"], cwd=place, check=True, timeout=60)
-    argv = [OBSERVER, "record", "--replayable", "-o", "rec", "--", "./prog"]
-    done = subprocess.run(argv, cwd=place, capture_output=True, timeout=60, check=False)
-    assert done.returncode == 3, done.stderr
-    (place / "stdout").write_bytes(done.stdout)
-    (place / "prog").unlink()
-    (place / "prog.c").rename(place / "moved.c")
-    return place
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OBSERVER_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv(KEY_VARIABLE, raising=False)
-    monkeypatch.delenv(KEY_FILE_VARIABLE, raising=False)
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def gdb(made: Path, commands: list[str], event: int = 0) -> str:

@@ -5,7 +5,9 @@ use crate::errors::Raise;
 use crate::recording::secret;
 use crate::recording_errors::{bad_json, capture_error, io_error, recording_error};
 use observer_capture::Config;
+use observer_replay::against::{Against, Newcomer};
 use observer_replay::regs::{Regs, NAMES};
+use observer_replay::replay::divergence::Divergence;
 use observer_replay::replay::listing::Listing;
 use observer_replay::replay::session::{Options, Session, Step};
 use observer_replay::ReplayError;
@@ -66,7 +68,8 @@ fn status_json(session: &mut Session) -> Result<Value, ReplayError> {
     Ok(json!({
         "position": session.position(), "time_ns": session.time_ns(), "next_task": next, "finished": next.is_none(),
         "whole": session.is_whole(), "modified": session.modified, "notes": session.notes, "checks": session.checks,
-        "written": session.written,
+        "written": session.written, "isolation": session.isolation(),
+        "differences": session.differences.iter().map(Divergence::to_json).collect::<Vec<_>>(),
         "ended": session.ended.map(|end| json!({"exit_code": end.exit_code, "signal": end.signal})),
     }))
 }
@@ -160,6 +163,14 @@ impl ReplaySession {
             status_json(session)
         })?;
         Ok(bytes(py, &status))
+    }
+
+    /// Begins again; what was written is not written again.
+    fn restart(&self, py: Python<'_>) -> PyResult<()> {
+        self.ask(py, |session| {
+            *session = session.again()?;
+            Ok(())
+        })
     }
 
     /// Runs the next event's task to the entry of its call; false when that event begins no call.
@@ -290,10 +301,37 @@ fn record_replayable<'py>(py: Python<'py>, config: &[u8], key: Option<&[u8]>) ->
     Ok(PyBytes::new(py, serde_json::to_string(&report).map_err(bad_json)?.as_bytes()))
 }
 
+/// Feeds another program with a recording's inputs, as far as it asks for the same; `config` as for recording. Returns JSON.
+#[pyfunction]
+fn replay_against<'py>(py: Python<'py>, path: PathBuf, config: &[u8], output: bool) -> PyResult<Bound<'py, PyBytes>> {
+    let config = Config::parse(config).map_err(capture_error)?;
+    let (done, result) = sync_channel(1);
+    let run = move || {
+        let told = Session::open(&path, Options { output: false, ..Options::default() }).and_then(|session| {
+            let mut both = Against::new(session, Newcomer::start(&config)?, output);
+            let end = both.run()?;
+            both.tell(&end)
+        });
+        let _ = done.send(told);
+    };
+    std::thread::Builder::new().name("observer-against".to_owned()).spawn(run).map_err(|e| io_error(py, "start a thread", &e))?;
+    let result = Mutex::new(result);
+    loop {
+        match py.detach(|| result.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv_timeout(LOOK)) {
+            Ok(told) => return Ok(bytes(py, &told.map_err(replay_error)?)),
+            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Raise::new("InternalError", "the replay's thread is gone".to_owned()).into_err(py))
+            }
+        }
+    }
+}
+
 /// Adds this room to the module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ReplaySession>()?;
     module.add_class::<ReplayEvents>()?;
     module.add_function(wrap_pyfunction!(record_replayable, module)?)?;
+    module.add_function(wrap_pyfunction!(replay_against, module)?)?;
     Ok(())
 }

@@ -12,15 +12,14 @@ from uuid import UUID
 
 from observer.cli.exit_codes import DIFFERENT
 from observer.cli.printing import print_json, safe, talk
+from observer.cli.replay_limits import environment_of
+from observer.cli.stepping import step_command
 from observer.cli.times import show_moment
 from observer.errors import UsageError
 from observer.forensic import (
     Breakpoint,
     BreakpointAction,
     ForensicContext,
-    IsolationLevel,
-    ReplayEnvironment,
-    ResourceLimits,
     abort_replay,
     get_replay_context,
     list_replays,
@@ -88,6 +87,9 @@ def add_debugging_options(parser: argparse.ArgumentParser) -> None:
         "--to", metavar="N|TIME", help="stop when N events were replayed, or at a time: 250ms, 1.5s"
     )
     points.add_argument(
+        "--step", action="store_true", help="stop before each call and ask what to do: next, back, registers"
+    )
+    points.add_argument(
         "--gdb",
         nargs="?",
         const="0",
@@ -135,25 +137,26 @@ def _change(text: str) -> tuple[str, str]:
 def wants_debugging(args: argparse.Namespace) -> bool:
     """Return whether a command's replay needs more than running to its end."""
     return bool(
-        args.places or args.pause or args.abort or args.modify or args.to is not None or args.gdb is not None
-    )
-
-
-def _environment(args: argparse.Namespace) -> ReplayEnvironment:
-    limits = ResourceLimits() if args.timeout is None else ResourceLimits(max_wall_time=args.timeout)
-    return ReplayEnvironment(
-        isolation_level=IsolationLevel.FULL, resource_limits=limits, breakpoints=breakpoints_of(args)
+        args.places
+        or args.pause
+        or args.abort
+        or args.modify
+        or args.step
+        or args.to is not None
+        or args.gdb is not None
     )
 
 
 def debug_command(path: Path, args: argparse.Namespace) -> int:
     """Replay a recorded command under breakpoints and print what they saw."""
+    if args.step:
+        return step_command(path, args)
     to_event, to_ns = _place(args.to)
     sys.stdout.flush()
     if args.gdb is not None:
         return _serve_gdb(path, args, to_event, to_ns)
     report = DebuggedReplay(
-        path, _environment(args), output=not args.json, to_event=to_event, to_ns=to_ns
+        path, environment_of(args, breakpoints_of(args)), output=not args.json, to_event=to_event, to_ns=to_ns
     ).run()
     if args.json:
         print_json(_SCHEMA, "replay", _report_to_dict(path, report))
@@ -232,7 +235,9 @@ def manage_jobs(args: argparse.Namespace) -> int:
     if args.start_job:
         if args.recording is None:
             raise UsageError("--start needs a recording", hint="observer replay REC --start")
-        replay_id = start_replay(TraceStore().find(args.recording), _environment(args))
+        replay_id = start_replay(
+            TraceStore().find(args.recording), environment_of(args, breakpoints_of(args))
+        )
         sys.stdout.write(f"{replay_id}\n")
         return 0
     for asked, act in (

@@ -12,16 +12,7 @@ from observer import _native
 from observer.forensic.engines import is_replayable
 from observer.forensic.events import replay_calls
 from observer.forensic.gdb import backtrace_at
-from observer.model.comparison import (
-    ComparedSide,
-    DifferenceKind,
-    Divergence,
-    OutcomeDifference,
-    RecordingComparison,
-    ReplayComparison,
-    SyscallDifference,
-    TimingDifference,
-)
+from observer.model import comparison as model
 
 __all__ = ["compare_recordings"]
 
@@ -30,7 +21,7 @@ _LIMIT: Final = 1000  # differing calls that are told one by one
 
 def compare_recordings(
     original: Path, replay: Path, *, limit: int = _LIMIT, schedule: bool = False, backtraces: bool = True
-) -> RecordingComparison:
+) -> model.RecordingComparison:
     """Compare two recordings.
 
     Process trees are matched first, then the calls of each pair of threads are aligned. Process ids, addresses, descriptor
@@ -53,16 +44,16 @@ def compare_recordings(
     told: dict[str, Any] = json.loads(_native.compare_recordings(str(original), str(replay), options))
     calls = tuple(map(_call, told["syscall_differences"]))
     first = told["syscall_differences"][0] if calls else None
-    comparison = ReplayComparison(
+    comparison = model.ReplayComparison(
         match_percentage=told["match_percentage"],
         syscall_differences=calls,
-        timing_differences=tuple(TimingDifference(**item) for item in told["timing_differences"]),
-        outcome_differences=tuple(OutcomeDifference(**item) for item in told["outcome_differences"]),
+        timing_differences=tuple(model.TimingDifference(**item) for item in told["timing_differences"]),
+        outcome_differences=tuple(model.OutcomeDifference(**item) for item in told["outcome_differences"]),
         first_divergence=_divergence(calls[0], first, (original, replay) if backtraces else None)
         if first is not None
         else None,
     )
-    return RecordingComparison(
+    return model.RecordingComparison(
         comparison=comparison,
         counts=told["counts"],
         equal=told["equal"],
@@ -73,9 +64,9 @@ def compare_recordings(
     )
 
 
-def _call(item: Mapping[str, Any]) -> SyscallDifference:
-    return SyscallDifference(
-        kind=DifferenceKind(item["kind"]),
+def _call(item: Mapping[str, Any]) -> model.SyscallDifference:
+    return model.SyscallDifference(
+        kind=model.DifferenceKind(item["kind"]),
         index_original=item["index_original"],
         index_replay=item["index_replay"],
         original=item["original"],
@@ -87,9 +78,9 @@ def _call(item: Mapping[str, Any]) -> SyscallDifference:
 
 
 def _divergence(
-    call: SyscallDifference, item: Mapping[str, Any], paths: tuple[Path, Path] | None
-) -> Divergence:
-    return Divergence(
+    call: model.SyscallDifference, item: Mapping[str, Any], paths: tuple[Path, Path] | None
+) -> model.Divergence:
+    return model.Divergence(
         call,
         at_ns=item["at_ns"],
         pid=item["pid_original"],
@@ -107,9 +98,9 @@ def _backtrace(path: Path, record: int | None) -> tuple[str, ...]:
     return backtrace_at(path, event) if event is not None else ()
 
 
-def _side(told: Mapping[str, Any]) -> ComparedSide:
+def _side(told: Mapping[str, Any]) -> model.ComparedSide:
     command = told["command"]
-    return ComparedSide(
+    return model.ComparedSide(
         calls=told["calls"],
         processes=told["processes"],
         threads=told["threads"],

@@ -18,7 +18,7 @@ from observer import _native
 from observer.errors import DesyncError, UsageError
 from observer.forensic.engines import Watcher
 from observer.forensic.events import ReplayCall, aliases_of, replay_calls
-from observer.forensic.limits import Limits, namespaces_of
+from observer.forensic.limits import native_options
 from observer.model.comparison import (
     DifferenceKind,
     Divergence,
@@ -33,7 +33,6 @@ __all__ = ["CommandReport", "DebuggedReplay", "Inspection"]
 
 _MOST_LOGGED: Final = 10_000
 _EVENTS: Final = 1 << 16
-_FIRST_EVENTS: Final = 16
 _SLICE_S: Final = 0.05
 _RED_ZONE: Final = 8192  # text that a breakpoint puts into memory lies this far below the stack pointer
 _NUMBER: Final = re.compile(r"-?(?:0x[0-9a-fA-F]+|\d+)")
@@ -117,7 +116,6 @@ class DebuggedReplay:
     to_ns: int | None = None
     log: list[str] = field(default_factory=list)
     _session: Any = None
-    _limits: Limits = field(init=False)
 
     def __post_init__(self) -> None:
         if self.environment.simulated_inputs:
@@ -125,7 +123,6 @@ class DebuggedReplay:
                 "a recorded command takes no simulated inputs: every byte it read comes from the recording",
                 hint="use a breakpoint that modifies the call that reads it",
             )
-        self._limits = Limits(self.environment.resource_limits)
 
     def run(self) -> CommandReport:
         """Replay to the end, the wanted place, or the first difference.
@@ -135,7 +132,7 @@ class DebuggedReplay:
             FormatError: The recording is damaged. [OBS500]
             ReplayError: A limit was reached. [OBS600]
         """
-        options = {"output": self.output, "unshare": namespaces_of(self.environment.isolation_level)}
+        options = native_options(self.environment, output=self.output)
         self._session = _native.ReplaySession(self.path, json.dumps(options).encode())
         status, divergence = "completed", None
         met: ReplayCall | None = None
@@ -176,17 +173,13 @@ class DebuggedReplay:
                     yield place, call
 
     def _go_to(self, event: int | None) -> dict[str, Any]:
-        """Replay up to an event, or to the end, looking at the limits."""
+        """Replay up to an event, or to the end."""
         status = self._status()
         while not status["finished"] and (event is None or status["position"] < event):
-            most = (
-                _EVENTS if status["position"] else _FIRST_EVENTS
-            )  # look at the limits once before a short one is over
-            wanted = most if event is None else min(most, event - status["position"])
+            wanted = _EVENTS if event is None else min(_EVENTS, event - status["position"])
             status = json.loads(self._session.run(wanted, _SLICE_S))
             if self.watcher is not None:
                 self.watcher.look()
-            self._limits.check([int(task["real_pid"]) for task in json.loads(self._session.tasks())])
         return status
 
     def _go_to_place(self) -> str:

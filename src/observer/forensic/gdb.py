@@ -24,7 +24,7 @@ from observer.forensic.events import aliases_of, replay_calls
 from observer.model.condition import Condition
 from observer.model.forensic import Breakpoint
 
-__all__ = ["GdbServer", "backtrace_at", "event_of"]
+__all__ = ["GdbServer", "backtrace_at", "event_of", "frames_of"]
 
 _PATIENCE_S: Final = 3600.0
 _FRAME: Final = re.compile(r"^#\d+\s+(.*)$", re.M)
@@ -127,6 +127,11 @@ def backtrace_at(path: Path, event: int) -> tuple[str, ...]:
                 serving.join(_GDB_S)
         except (ObserverError, subprocess.TimeoutExpired):
             return ()
+    return frames_of(text)
+
+
+def frames_of(text: str) -> tuple[str, ...]:
+    """Return the frames in what gdb printed, innermost first."""
     return tuple(_FRAME.findall(text))
 
 

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from observer import _native, clock
+from observer import _native
 from observer.errors import DesyncError, ReplayError
+from observer.forensic.gdb import backtrace_at
+from observer.forensic.limits import native_options
+from observer.model.forensic import ReplayEnvironment, ResourceLimits
 
-__all__ = ["CommandReplay", "Divergence", "replay_command"]
+__all__ = ["CommandReplay", "Divergence", "UNLIMITED", "replay_command"]
 
 _EVENTS: Final = 1 << 20  # in one crossing into the core; time cuts it short before
 _SECONDS: Final = 0.1  # between two looks at the limits
@@ -46,6 +49,9 @@ class CommandReplay:
         notes: What the recorder marked as not certain, in its words.
         divergence: The first difference, or None when there was none.
         written: Bytes that the program wrote to standard output and to standard error.
+        limit: The limit at which the replay was ended, and how it was reached; None when it was not.
+        isolation: What the replayed processes were kept away from by namespaces, beside the filter that allows them no call.
+        differences: With `keep_going`, what the replay went on at, the first of it among them; see docs/spec/replay.md §7.
     """
 
     events: int
@@ -56,47 +62,61 @@ class CommandReplay:
     notes: tuple[str, ...]
     divergence: Divergence | None
     written: tuple[int, int]
+    limit: str | None
+    isolation: tuple[str, ...]
+    differences: tuple[dict[str, Any], ...]
 
     @property
     def identical(self) -> bool:
         """Whether every event, as far as the recording goes, was replayed as recorded."""
-        return self.divergence is None
+        return self.divergence is None and self.limit is None
+
+
+# Nothing but what the caller asked for: a person at a terminal ends what takes too long.
+UNLIMITED: Final = ReplayEnvironment(
+    resource_limits=ResourceLimits(max_memory=-1, max_cpu_time=-1, max_file_descriptors=-1, max_processes=-1)
+)
 
 
 def replay_command(
-    path: Path, *, output: bool = True, timeout_s: float | None = None, other_machine: bool = False
+    path: Path,
+    environment: ReplayEnvironment = UNLIMITED,
+    *,
+    output: bool = True,
+    keep_going: bool = False,
+    backtrace: bool = True,
 ) -> CommandReplay:
     """Execute a recorded command again and compare each event with the recorded one.
 
     Args:
         path: The recording, made by `observer record --replayable`.
+        environment: What it is kept away from, and what it may use; a negative limit is none. Breakpoints are not looked at.
         output: Write what the program writes to this process's standard output and error.
-        timeout_s: Seconds after which the replay is given up.
-        other_machine: Try although this machine's processor differs from the recorded one.
+        keep_going: Go on at a difference, as far as that can be.
+        backtrace: At a difference, replay to there once more and let gdb say how the program came there.
 
     Raises:
         CapabilityError: The recording holds nothing to replay, or this machine cannot replay it. [OBS200]
         FormatError: The recording is damaged. [OBS500]
         ChunkMismatch: A chunk is not what was sealed. [OBS404]
-        ReplayError: The time ran out. [OBS600]
     """
-    session = _native.ReplaySession(
-        path, json.dumps({"output": output, "other_machine": other_machine}).encode()
-    )
-    began, divergence = clock.monotonic_ns(), None
+    options = native_options(environment, output=output, keep_going=keep_going)
+    session = _native.ReplaySession(path, json.dumps(options).encode())
+    divergence, limit = None, None
     status: dict[str, Any] = json.loads(session.status())
     try:
         while not status["finished"]:
             status = json.loads(session.run(_EVENTS, _SECONDS))
-            if timeout_s is not None and clock.monotonic_ns() - began > timeout_s * 1e9:
-                raise ReplayError(
-                    f"the replay was given up after {timeout_s:g} s, at event {status['position']}",
-                    hint="allow more time with --timeout",
-                    where={"path": str(path)},
-                )
     except DesyncError as error:
         divergence = Divergence(str(error), json.loads(getattr(error, "divergence", "{}")))
-        status = json.loads(session.status())
+    except ReplayError as error:
+        limit = str(error)
+    status = json.loads(session.status())
+    if status["differences"]:
+        first = status["differences"][0]
+        divergence = Divergence(first["message"], first)
+    if divergence is not None and backtrace:
+        divergence.details["backtrace"] = list(backtrace_at(path, divergence.details["event"]))
     ended = status["ended"] or {"exit_code": None, "signal": None}
     return CommandReplay(
         events=status["position"],
@@ -107,4 +127,7 @@ def replay_command(
         notes=tuple(status["notes"]),
         divergence=divergence,
         written=(status["written"][0], status["written"][1]),
+        limit=limit,
+        isolation=tuple(status["isolation"]),
+        differences=tuple(status["differences"]),
     )

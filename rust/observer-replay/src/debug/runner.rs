@@ -42,10 +42,10 @@ pub struct Runner<'s> {
     /// The thread that ran last.
     pub task: TaskId,
     /// It already ran to where its next event begins.
-    ahead: bool,
+    pub(super) ahead: bool,
 }
 
-enum Ahead {
+pub(super) enum Ahead {
     /// At the start of its next event.
     Ready,
     /// At a breakpoint.
@@ -85,7 +85,7 @@ impl<'s> Runner<'s> {
     }
 
     /// The next event's task when it has to run before that event: what it runs may hold breakpoints.
-    fn runs_before(&mut self) -> Result<Option<TaskId>, ReplayError> {
+    pub(super) fn runs_before(&mut self) -> Result<Option<TaskId>, ReplayError> {
         let Some(event) = self.session.peek()? else { return Ok(None) };
         let runs = match &event.what {
             What::Call(entry, _) | What::Enter(entry) => !entry.restarted,
@@ -171,14 +171,14 @@ impl<'s> Runner<'s> {
     }
 
     /// At an instruction whose effect is an event: a call, or reading the time stamp counter.
-    fn at_event(&mut self, task: TaskId) -> Result<bool, ReplayError> {
+    pub(super) fn at_event(&mut self, task: TaskId) -> Result<bool, ReplayError> {
         let body = self.session.body(task)?;
         let code = body.read(body.regs.rip(), 2);
         Ok(code == SYSCALL || tsc_instruction(body.real, body.regs.rip()).is_some())
     }
 
     /// One instruction; false when it raised a fault, which is the next event.
-    fn single(&mut self, task: TaskId) -> Result<bool, ReplayError> {
+    pub(super) fn single(&mut self, task: TaskId) -> Result<bool, ReplayError> {
         let body = self.session.body(task)?;
         let before = body.regs;
         sys::set_registers(body.real, &body.regs).map_err(ReplayError::io("set registers of the replay"))?;
@@ -198,7 +198,7 @@ impl<'s> Runner<'s> {
     }
 
     /// Runs to the next event's place or a breakpoint; `over` steps off a breakpoint that the task stands on.
-    fn run_ahead(&mut self, task: TaskId, over: bool) -> Result<Ahead, ReplayError> {
+    pub(super) fn run_ahead(&mut self, task: TaskId, over: bool) -> Result<Ahead, ReplayError> {
         if self.breakpoints.is_empty() {
             return Ok(Ahead::Ready); // the session runs there itself
         }
@@ -236,7 +236,7 @@ impl<'s> Runner<'s> {
         Ok(saved)
     }
 
-    fn run_with_breakpoints(&mut self, task: TaskId) -> Result<Ahead, ReplayError> {
+    pub(super) fn run_with_breakpoints(&mut self, task: TaskId) -> Result<Ahead, ReplayError> {
         let breakpoints = self.breakpoints.clone();
         let body = self.session.body(task)?;
         sys::set_registers(body.real, &body.regs).map_err(ReplayError::io("set registers of the replay"))?;

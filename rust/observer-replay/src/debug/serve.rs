@@ -9,17 +9,13 @@ use crate::engine::sys;
 use crate::error::ReplayError;
 use crate::replay::session::Session;
 use crate::stream::TaskId;
-use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
 const FEATURES: &str = "swbreak+;hwbreak+;qXfer:features:read+;qXfer:auxv:read+;qXfer:exec-file:read+;qXfer:threads:read+;\
-                        QStartNoAckMode+;vContSupported+";
+                        QStartNoAckMode+;vContSupported+;ReverseStep+;ReverseContinue+";
 
-/// ENOENT, as the file protocol has it.
-const NO_ENTRY: &str = "F-1,2";
-
-struct Server<'s> {
-    runner: Runner<'s>,
+pub(super) struct Server<'s> {
+    pub(super) runner: Runner<'s>,
     connection: Connection<Stream>,
     /// The thread that registers and memory are asked of.
     chosen: TaskId,
@@ -43,7 +39,7 @@ pub fn serve(session: &mut Session, stream: Stream, event: u64) -> Result<(), Re
     Ok(())
 }
 
-fn number(text: &str) -> Option<u64> {
+pub(super) fn number(text: &str) -> Option<u64> {
     u64::from_str_radix(text, 16).ok()
 }
 
@@ -59,11 +55,11 @@ fn part(document: &[u8], range: &str) -> Vec<u8> {
 }
 
 impl Server<'_> {
-    fn send(&mut self, text: &str) -> Result<(), ReplayError> {
+    pub(super) fn send(&mut self, text: &str) -> Result<(), ReplayError> {
         self.send_bytes(text.as_bytes())
     }
 
-    fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), ReplayError> {
+    pub(super) fn send_bytes(&mut self, bytes: &[u8]) -> Result<(), ReplayError> {
         self.connection.send(bytes).map_err(ReplayError::io("answer the debugger"))
     }
 
@@ -89,6 +85,7 @@ impl Server<'_> {
             "M" => self.write_memory(rest),
             "Z" | "z" => self.breakpoint(head == "Z", rest),
             "c" | "s" => self.resume(head == "s"),
+            "b" => self.back(rest),
             "H" => {
                 if let Some(task) = Self::thread(rest.get(1..).unwrap_or("")).filter(|t| self.runner.session.body(*t).is_ok()) {
                     self.chosen = task;
@@ -298,6 +295,27 @@ impl Server<'_> {
         }
     }
 
+    /// `bs` and `bc`: one instruction, or to a breakpoint, backwards.
+    fn back(&mut self, how: &str) -> Result<(), ReplayError> {
+        let found = match how {
+            "s" => self.runner.step_back(self.chosen),
+            "c" => self.runner.go_back(self.chosen),
+            _ => return self.send(""),
+        };
+        match found {
+            Ok(found) => {
+                self.chosen = self.runner.task;
+                let begin = if found { "" } else { "replaylog:begin;" };
+                self.send(&format!("T05{begin}thread:{:x};", self.chosen + 1))
+            }
+            Err(ReplayError::Usage(why)) => {
+                self.send(&format!("O{}", hex(format!("observer: {why}\n").as_bytes())))?;
+                self.send_stop(Halt::Trap)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
     fn send_stop(&mut self, halt: Halt) -> Result<(), ReplayError> {
         let text = match halt {
             Halt::Exited(code) => format!("W{:02x}", code & 0xff),
@@ -308,67 +326,6 @@ impl Server<'_> {
         };
         self.send(&text)
     }
-
-    /// Files under the names that the program used, from the recording. Source: the gdb manual, "File-I/O", vFile packets.
-    fn file(&mut self, packet: &[u8]) -> Result<(), ReplayError> {
-        let text = String::from_utf8_lossy(packet).into_owned();
-        let mut parts = text.splitn(3, ':').skip(1);
-        let (operation, arguments) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-        let words: Vec<&str> = arguments.split(',').collect();
-        let word = |at: usize| words.get(at).copied().unwrap_or("");
-        match operation {
-            "setfs" => self.send("F0"),
-            "open" => self.open(word(0)),
-            "close" => {
-                let closed = number(word(0)).and_then(|handle| self.runner.names.handles.remove(&handle));
-                self.send(if closed.is_some() { "F0" } else { "F-1,9" })
-            }
-            "fstat" => {
-                let length = number(word(0))
-                    .and_then(|h| self.runner.names.handles.get(&h))
-                    .and_then(|f| f.metadata().ok())
-                    .map(|m| m.len());
-                let Some(length) = length else { return self.send("F-1,9") };
-                let mut answer = format!("F{:x};", 64).into_bytes();
-                answer.extend(stat(length));
-                self.send_bytes(&answer)
-            }
-            "pread" => self.pread([word(0), word(1), word(2)]),
-            "readlink" => self.send(NO_ENTRY),
-            _ => self.send(""),
-        }
-    }
-}
-
-impl Server<'_> {
-    fn open(&mut self, path: &str) -> Result<(), ReplayError> {
-        let path = unhex(path.as_bytes()).map(|p| String::from_utf8_lossy(&p).into_owned()).unwrap_or_default();
-        let Some(file) = self.runner.names.file(self.runner.session, &path)? else { return self.send(NO_ENTRY) };
-        let handles = &mut self.runner.names.handles;
-        let handle = (1..).find(|n| !handles.contains_key(n)).unwrap_or(1);
-        handles.insert(handle, file);
-        self.send(&format!("F{handle:x}"))
-    }
-
-    fn pread(&mut self, words: [&str; 3]) -> Result<(), ReplayError> {
-        let [Some(handle), Some(count), Some(offset)] = words.map(number) else { return self.send("F-1,22") };
-        let Some(file) = self.runner.names.handles.get(&handle) else { return self.send("F-1,9") };
-        let mut buffer = vec![0u8; usize::try_from(count).unwrap_or(0).min(LONGEST / 2 - 32)];
-        let got = file.read_at(&mut buffer, offset).unwrap_or(0);
-        let mut answer = format!("F{got:x};").into_bytes();
-        answer.extend_from_slice(&buffer[..got]);
-        self.send_bytes(&answer)
-    }
-}
-
-/// gdb's `struct stat` of a plain file, big-endian. Source: the gdb manual, "struct stat".
-fn stat(length: u64) -> Vec<u8> {
-    let mut out = Vec::with_capacity(64);
-    let narrow: [u32; 7] = [0, 0, 0o100_644, 1, 0, 0, 0]; // dev, ino, mode, nlink, uid, gid, rdev
-    narrow.iter().for_each(|word| out.extend(word.to_be_bytes()));
-    [length, 4096, length.div_ceil(512)].iter().for_each(|word| out.extend(word.to_be_bytes()));
-    [0u32; 3].iter().for_each(|word| out.extend(word.to_be_bytes()));
-    out
 }
 
 /// Signals have numbers of their own in the protocol. Source: gdb's include/gdb/signals.def.

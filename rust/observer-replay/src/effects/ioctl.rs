@@ -23,6 +23,7 @@ const OLD: &[(u64, &[Out])] = &[
     (0x2, &[Out::Fixed(2, 4)]),     // FIGETBSZ
     (0x1260, &[Out::Fixed(2, 8)]),  // BLKGETSIZE
     (0x1268, &[Out::Fixed(2, 4)]),  // BLKSSZGET
+    (0x8912, &[Out::Counted(2)]),   // SIOCGIFCONF
     (0x8905, &[Out::Fixed(2, 4)]),  // SIOCATMARK
     (0x8903, &[Out::Fixed(2, 4)]),  // FIOGETOWN
     (0x8904, &[Out::Fixed(2, 4)]),  // SIOCGPGRP
@@ -40,8 +41,8 @@ const SILENT: &[u64] = &[
 /// Families whose encoded size is all there is: no pointer hides inside their structures.
 const FLAT: &[u8] = b"fTRvXp!\x12\x94\xb7o";
 
-/// Requests that write through pointers inside their structures: SIOCGIFCONF, SIOCETHTOOL, FS_IOC_FIEMAP.
-const DEEP: [u64; 3] = [0x8912, 0x8946, 0xc020_660b];
+/// Requests that write through pointers inside their structures: SIOCETHTOOL, FS_IOC_FIEMAP.
+const DEEP: [u64; 2] = [0x8946, 0xc020_660b];
 
 /// Whether what a request writes is known.
 #[must_use]

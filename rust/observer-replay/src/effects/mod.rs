@@ -34,6 +34,8 @@ pub enum Out {
     Bits(u8),
     /// A byte for each page of the range in arguments 0 and 1.
     Pages(u8),
+    /// A struct of a u32 length, padding, and an address with so many bytes (struct ifconf).
+    Counted(u8),
     /// The word of a futex, when the operation in argument 1 changes it.
     Futex,
     /// Where clone3(2) puts the descriptor of the child, as the struct clone_args at argument 0 says.

@@ -103,7 +103,6 @@ const ROWS: &[(u32, &[Out])] = &[
     (243, &[Result(1), Fixed(3, 4)]),
     (245, &[Fixed(2, 64)]),
     (247, &[Fixed(2, SIGINFO), Fixed(4, RUSAGE)]),
-    (250, &[Compare]),
     (262, &[Fixed(2, STAT)]),
     (267, &[Result(2)]),
     (270, &[Bits(1), Bits(2), Bits(3), Always(4, 16)]),
@@ -169,6 +168,15 @@ fn prctl(option: u64) -> Cow<'static, [Out]> {
     }
 }
 
+/// Sources: keyctl(2), linux/keyctl.h.
+fn keyctl(operation: u64) -> Cow<'static, [Out]> {
+    match operation {
+        6 | 11 | 17 => vec![Length(2, 3)].into(), // KEYCTL_DESCRIBE, …_READ, …_GET_SECURITY
+        0..=5 | 7..=10 | 12..=16 | 18..=22 | 29..=30 => Cow::Borrowed(&[]),
+        _ => Cow::Borrowed(&[Compare]),
+    }
+}
+
 /// What call `nr` with these arguments writes; None when the call is not in the table.
 #[must_use]
 pub fn outs(nr: u32, args: &[u64; 6]) -> Option<Cow<'static, [Out]>> {
@@ -185,6 +193,7 @@ pub fn outs(nr: u32, args: &[u64; 6]) -> Option<Cow<'static, [Out]>> {
         157 => return Some(prctl(args[0])),
         158 if matches!(args[0], 0x1003 | 0x1004 | 0x1021 | 0x1022 | 0x1024) => return Some(Cow::Borrowed(&[Fixed(1, 8)])),
         158 => return Some(Cow::Borrowed(&[])),
+        250 => return Some(keyctl(args[0])),
         _ => {}
     }
     if let Ok(at) = ROWS.binary_search_by_key(&nr, |row| row.0) {

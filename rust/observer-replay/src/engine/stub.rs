@@ -111,29 +111,75 @@ fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     }
 }
 
+/// What the kernel holds each process of a replay to; none where there is no number. Source: setrlimit(2).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rlimits {
+    /// RLIMIT_DATA, bytes.
+    pub data: Option<u64>,
+    /// RLIMIT_CPU, seconds.
+    pub cpu: Option<u64>,
+    /// RLIMIT_NOFILE.
+    pub descriptors: Option<u64>,
+}
+
+/// What the first process is to be like.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cell {
+    /// The recorded RLIMIT_STACK.
+    pub stack: u64,
+    /// Namespaces to leave (CLONE_NEW…); what is not permitted is left out.
+    pub unshare: i32,
+    /// Limits.
+    pub rlimits: Rlimits,
+}
+
+/// Leaves namespaces, through a user namespace of its own where that is what it takes, and then all files.
+unsafe fn leave(spaces: i32) {
+    // SAFETY: async-signal-safe calls on plain numbers and constant strings.
+    unsafe {
+        if spaces == 0 || (libc::unshare(spaces) != 0 && libc::unshare(spaces | libc::CLONE_NEWUSER) != 0) {
+            return;
+        }
+        if spaces & libc::CLONE_NEWNS != 0 {
+            let none = c"none".as_ptr();
+            libc::mount(none, c"/".as_ptr(), ptr::null(), libc::MS_REC | libc::MS_PRIVATE, ptr::null());
+            if libc::mount(none, c"/proc".as_ptr(), c"tmpfs".as_ptr(), libc::MS_RDONLY, c"size=4k".as_ptr().cast()) == 0 {
+                libc::chroot(c"/proc".as_ptr());
+                libc::chdir(c"/".as_ptr());
+            }
+        }
+    }
+}
+
 /// What the child does between fork and exec: nothing but async-signal-safe calls.
-unsafe fn become_stub(program: RawFd, socket: RawFd, gate: RawFd, stack: u64, unshare: i32) -> ! {
+unsafe fn become_stub(program: RawFd, socket: RawFd, gate: RawFd, cell: Cell) -> ! {
     // SAFETY: async-signal-safe calls on plain numbers and valid pointers only.
     unsafe {
         let mut byte = 0u8;
         libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0);
         libc::read(gate, ptr::addr_of_mut!(byte).cast(), 1);
-        let limit = libc::rlimit { rlim_cur: stack, rlim_max: libc::RLIM_INFINITY };
+        let limit = libc::rlimit { rlim_cur: cell.stack, rlim_max: libc::RLIM_INFINITY };
         if libc::setrlimit(libc::RLIMIT_STACK, &limit) != 0 {
-            let limit = libc::rlimit { rlim_cur: stack, rlim_max: stack };
+            let limit = libc::rlimit { rlim_cur: cell.stack, rlim_max: cell.stack };
             libc::setrlimit(libc::RLIMIT_STACK, &limit);
         }
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::setrlimit(libc::RLIMIT_CORE, &none);
-        if unshare != 0 && libc::unshare(unshare) != 0 {
-            libc::unshare(unshare & !libc::CLONE_NEWUSER);
-        }
+        leave(cell.unshare);
         let (high_program, high_socket) =
             (libc::fcntl(program, libc::F_DUPFD_CLOEXEC, 64), libc::fcntl(socket, libc::F_DUPFD, 65));
         libc::dup2(high_socket, SOCKET);
         libc::syscall(libc::SYS_close_range, 0, 2, 0);
         libc::syscall(libc::SYS_close_range, 4, high_program - 1, 0);
         libc::syscall(libc::SYS_close_range, high_program + 1, u32::MAX, 0);
+        let limits = &cell.rlimits;
+        for (kind, most) in
+            [(libc::RLIMIT_DATA, limits.data), (libc::RLIMIT_CPU, limits.cpu), (libc::RLIMIT_NOFILE, limits.descriptors)]
+        {
+            if let Some(most) = most {
+                libc::setrlimit(kind, &libc::rlimit { rlim_cur: most, rlim_max: most });
+            }
+        }
         let nothing: [*const libc::c_char; 1] = [ptr::null()];
         libc::syscall(libc::SYS_execveat, high_program, c"".as_ptr(), nothing.as_ptr(), nothing.as_ptr(), libc::AT_EMPTY_PATH);
         libc::_exit(127)
@@ -141,8 +187,8 @@ unsafe fn become_stub(program: RawFd, socket: RawFd, gate: RawFd, stack: u64, un
 }
 
 impl Zygote {
-    /// Starts it. `stack` is the recorded RLIMIT_STACK, `unshare` the namespaces to leave (CLONE_NEW…).
-    pub fn start(stack: u64, unshare: i32) -> Result<Zygote, ReplayError> {
+    /// Starts it.
+    pub fn start(cell: Cell) -> Result<Zygote, ReplayError> {
         let what = "start the replay's first process";
         let program = memory_file(&image()).map_err(ReplayError::io(what))?;
         let (socket, theirs) = socket_pair().map_err(ReplayError::io(what))?;
@@ -151,7 +197,7 @@ impl Zygote {
         let tid = unsafe { libc::fork() };
         if tid == 0 {
             // SAFETY: we are the child's only thread, and the descriptors are open.
-            unsafe { become_stub(program.as_raw_fd(), theirs.as_raw_fd(), gate_in.as_raw_fd(), stack, unshare) }
+            unsafe { become_stub(program.as_raw_fd(), theirs.as_raw_fd(), gate_in.as_raw_fd(), cell) }
         }
         if tid < 0 {
             return Err(ReplayError::io(what)(io::Error::last_os_error()));
@@ -215,7 +261,11 @@ impl Zygote {
         sys::write_memory(to, DATA, &page);
         let args = [SOCKET as u64, DATA, libc::MSG_DONTWAIT as u64, 0, 0, 0];
         checked(call_trapping(to, regs, GADGET, (libc::SYS_recvmsg, args), &mut None)?, "take a file into the replay")?;
-        let mut fd = [0u8; 4];
+        let (mut control, mut fd) = ([0u8; 8], [0u8; 4]);
+        sys::read_memory(to, DATA + 40, &mut control);
+        if u64::from_le_bytes(control) < 20 {
+            return Err(io::Error::from_raw_os_error(libc::EMFILE)); // no room for the descriptor: it was not given
+        }
         sys::read_memory(to, DATA + 128 + 16, &mut fd);
         Ok(u64::from(u32::from_le_bytes(fd)))
     }

@@ -108,6 +108,11 @@ pub fn resume_emulating(tid: Tid) -> io::Result<()> {
     ptrace(PTRACE_SYSEMU, tid, 0, 0).map(drop)
 }
 
+/// The same, delivering a signal first.
+pub fn resume_emulating_with(tid: Tid, signal: i32) -> io::Result<()> {
+    ptrace(PTRACE_SYSEMU, tid, 0, signal as usize).map(drop)
+}
+
 /// The siginfo of a signal-delivery stop, raw.
 pub fn siginfo(tid: Tid) -> io::Result<[u8; SIGINFO]> {
     let mut info = [0u8; SIGINFO];

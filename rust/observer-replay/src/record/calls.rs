@@ -5,6 +5,7 @@ use crate::effects::table;
 use crate::engine::maps::{hash_bytes, HASH_START};
 use crate::engine::sys;
 use crate::error::ReplayError;
+use crate::record::checks::Cadence;
 use crate::record::outputs::{buffers, bytes_at, Plan};
 use crate::record::special::{self, Done};
 use crate::record::task::{Call, State, Task};
@@ -269,6 +270,7 @@ impl Tracer<'_> {
         task.boundary = regs;
         task.gadget = begun.gadget;
         task.space = space;
+        task.cadence = Cadence::default();
         (task.shares, task.heap_end, task.clear_tid, task.robust, task.interrupted) = (false, 0, 0, 0, None);
         let id = task.id;
         if begun.gadget == 0 {

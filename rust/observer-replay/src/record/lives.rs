@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How threads and processes come, change and go.
 
-use crate::engine::maps;
 use crate::engine::sys;
 use crate::error::ReplayError;
 use crate::record::outputs::bytes_at;
@@ -130,20 +129,10 @@ impl Tracer<'_> {
             if i64::from(nr) == libc::SYS_exit_group {
                 self.check(tid);
             }
+        } else {
+            self.check_now_and_then(tid);
         }
         Ok(())
-    }
-
-    /// Sums up the memory of a process that ends, when nobody else can be writing to it.
-    pub(super) fn check(&mut self, tid: Tid) {
-        let Some(task) = self.tasks.get(&tid) else { return };
-        let alone = self.tasks.values().filter(|other| other.space == task.space).count() == 1;
-        if !alone {
-            return;
-        }
-        if let Ok(Some(sum)) = maps::checksum(tid, &[], CHECK_LIMIT, sys::registers(tid).map_or(0, |regs| regs.rsp())) {
-            self.emitter.event(task.id, What::Check(sum));
-        }
     }
 
     /// Addresses of the words that the kernel changes when this thread ends. Source: set_tid_address(2), get_robust_list(2).

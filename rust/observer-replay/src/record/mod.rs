@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Records a command so that it can be replayed: everything that comes from outside the program, in the order in which it came.
 
+pub mod checks;
 pub mod compare;
 pub mod emitter;
 pub mod held;

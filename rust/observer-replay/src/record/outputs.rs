@@ -163,6 +163,7 @@ impl Reader<'_> {
             Out::Messages(at) => self.messages(self.arg(at), result),
             Out::Bits(at) => self.take(self.arg(at), (self.arg(0) & 0xffff_ffff).div_ceil(64).min(1 << 14) * 8),
             Out::Pages(at) => self.take(self.arg(at), page_up(self.arg(1)) / PAGE),
+            Out::Counted(at) => self.counted(self.arg(at)),
             Out::Futex => self.futex(),
             Out::PidFd => {
                 let head = words(self.tid, self.arg(0), 2);
@@ -171,6 +172,13 @@ impl Reader<'_> {
                 }
             }
             Out::LengthAt(..) | Out::Compare => {}
+        }
+    }
+
+    fn counted(&mut self, address: u64) {
+        if let [length, buffer] = words(self.tid, address, 2)[..] {
+            self.take(address, 16);
+            self.take(buffer, (length & 0xffff_ffff).min(1 << 20));
         }
     }
 

@@ -110,7 +110,10 @@ impl Tracer<'_> {
         let caught = is_caught(tid, signal);
         let midway = task.state == State::Running && !regs.same_state(&task.boundary);
         if caught && !fault && midway {
-            task.deferred.push_back((signal, info));
+            // Standard signals do not queue: one that is waiting stands for all that come. Source: signal(7).
+            if signal >= 32 || task.deferred.iter().all(|(waiting, _)| *waiting != signal) {
+                task.deferred.push_back((signal, info));
+            }
             return self.go_on(tid, 0);
         }
         task.fatal_fault = fault && !caught;

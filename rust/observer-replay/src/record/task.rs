@@ -2,6 +2,7 @@
 //! What the recorder knows of each thread.
 
 use crate::engine::sys::SIGINFO;
+use crate::record::checks::Cadence;
 use crate::record::outputs::Plan;
 use crate::regs::Regs;
 use crate::stream::{Effect, Point, TaskId};
@@ -94,6 +95,8 @@ pub struct Task {
     pub fatal_fault: bool,
     /// The state in the middle of a computation at which a signal is delivered.
     pub point: Option<Point>,
+    /// When its memory is summed up.
+    pub cadence: Cadence,
     /// How long it may compute before it is looked at.
     pub patience: Duration,
     /// Words that the kernel changes when it ends.
@@ -132,6 +135,7 @@ impl Task {
             own_tsc_traps: false,
             fatal_fault: false,
             point: None,
+            cadence: Cadence::default(),
             patience: SLICE,
             at_end: Vec::new(),
             at_end_shared: Vec::new(),

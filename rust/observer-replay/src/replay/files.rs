@@ -40,6 +40,12 @@ impl Files {
         Files { dir: dir.join(BLOBS), blobs: HashMap::new(), objects: HashMap::new() }
     }
 
+    /// The recording's directory.
+    #[must_use]
+    pub fn recording(&self) -> &Path {
+        self.dir.parent().unwrap_or(&self.dir)
+    }
+
     /// A stored file.
     pub fn blob(&mut self, digest: &[u8; 32]) -> Result<&mut File, ReplayError> {
         let name = hex(digest);
@@ -48,7 +54,10 @@ impl Files {
             std::collections::hash_map::Entry::Vacant(place) => {
                 let opened =
                     OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(self.dir.join(&name));
-                let mut file = opened.map_err(ReplayError::io(format!("open the stored file {name}")))?;
+                let mut file = opened.map_err(|source| match source.raw_os_error() {
+                    Some(libc::ELOOP) => ReplayError::Damaged(format!("the stored file {name} is not a plain file")),
+                    _ => ReplayError::io(format!("open the stored file {name}"))(source),
+                })?;
                 if !file.metadata().is_ok_and(|meta| meta.is_file()) {
                     return Err(ReplayError::Damaged(format!("the stored file {name} is not a plain file")));
                 }

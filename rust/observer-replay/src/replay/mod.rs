@@ -5,6 +5,7 @@ pub mod apply;
 pub mod body;
 pub mod divergence;
 pub mod files;
+pub mod limits;
 pub mod listing;
 pub mod search;
 pub mod session;

@@ -2,18 +2,18 @@
 //! A replay that can be stepped event by event, looked into, changed and copied.
 
 use crate::engine::maps::{self, Region};
-use crate::engine::stub::{self, Zygote};
+use crate::engine::stub::{self, Cell, Zygote};
 use crate::error::ReplayError;
 use crate::machine;
-use crate::regs::Regs;
 use crate::replay::body::{Body, Stop};
 use crate::replay::divergence::Divergence;
 use crate::replay::files::Files;
+use crate::replay::limits::{Guard, Limits};
 use crate::replay::source::EventSource;
 use crate::stream::{Death, Entry, Event, Exec, Fork, Mapping, Point, Signal, TaskId, What};
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// How to replay.
@@ -26,11 +26,15 @@ pub struct Options {
     pub other_machine: bool,
     /// Namespaces to leave, CLONE_NEW… bits; what is not permitted is left out.
     pub unshare: i32,
+    /// Go on at a difference, as far as that can be.
+    pub keep_going: bool,
+    /// What the replay may use.
+    pub limits: Limits,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { output: true, other_machine: false, unshare: 0 }
+        Options { output: true, other_machine: false, unshare: 0, keep_going: false, limits: Limits::default() }
     }
 }
 
@@ -56,11 +60,14 @@ pub struct Ended {
 pub struct Session {
     pub(super) source: EventSource,
     pub(super) zygote: Zygote,
+    pub(super) guard: Guard,
     pub(super) bodies: BTreeMap<TaskId, Body>,
     pub(crate) files: Files,
     pub(super) options: Options,
     /// Events replayed.
     pub(super) position: u64,
+    /// What was written before this event was written by an earlier pass.
+    pub(super) silent_until: u64,
     /// The next event's task is at its call's entry already.
     pub(super) advanced: bool,
     /// Arguments or results were changed: what follows is no longer the recorded run.
@@ -78,6 +85,10 @@ pub struct Session {
     pub checks: u64,
     /// It runs on the CPU of the recording; elsewhere CPUID gives another number of the processor, which programs keep in memory.
     pub same_cpu: bool,
+    /// Processes that had threads.
+    pub(super) threaded: HashSet<u32>,
+    /// The differences that it went on at.
+    pub differences: Vec<Divergence>,
 }
 
 impl Session {
@@ -90,14 +101,20 @@ impl Session {
         }
         let stack = source.start.get("stack_limit").and_then(Value::as_u64).unwrap_or(8 << 20);
         let same_cpu = machine::pin(source.start.get("cpu").and_then(Value::as_u64));
-        let zygote = Zygote::start(stack, options.unshare)?;
+        let guard = Guard::start(options.limits).map_err(ReplayError::io("start a thread"))?;
+        let rlimits = options.limits.rlimits();
+        let zygote = Zygote::start(Cell { stack, unshare: options.unshare, rlimits })?;
         Ok(Session {
             source,
             zygote,
+            guard,
+            differences: Vec::new(),
+            threaded: HashSet::new(),
             bodies: BTreeMap::new(),
             files: Files::of(dir),
             options,
             position: 0,
+            silent_until: 0,
             advanced: false,
             modified: false,
             instead: None,
@@ -108,6 +125,13 @@ impl Session {
             checks: 0,
             same_cpu,
         })
+    }
+
+    /// A fresh replay of the same recording; what this one has written is not written again.
+    pub fn again(&self) -> Result<Session, ReplayError> {
+        let mut fresh = Session::open(self.files.recording(), self.options.clone())?;
+        fresh.silent_until = self.silent_until.max(self.position);
+        Ok(fresh)
     }
 
     /// Events replayed so far; the number of the next one.
@@ -153,23 +177,6 @@ impl Session {
         Ok(all.into_iter().filter(|r| r.start < stub::BASE || r.start >= stub::END).collect())
     }
 
-    pub(super) fn diverged(&mut self, task: TaskId, what: impl Into<String>, expected: Option<Regs>) -> ReplayError {
-        let body = self.bodies.get(&task);
-        let stack = body.map(|body| {
-            let start = body.regs.rsp() & !0xf;
-            (start, body.read(start, 256))
-        });
-        ReplayError::Diverged(Box::new(Divergence {
-            event: self.position,
-            task,
-            tid: body.map_or(0, |body| body.tid),
-            what: what.into(),
-            expected,
-            actual: body.map(|body| body.regs),
-            stack,
-        }))
-    }
-
     /// Runs the task of the next event to the entry of its call, if that event begins one: the state is that of the call about to be
     /// made. True when it did; [`Session::step`] finishes the event.
     pub fn advance(&mut self) -> Result<bool, ReplayError> {
@@ -184,6 +191,18 @@ impl Session {
 
     /// Replays one event.
     pub fn step(&mut self) -> Result<Step, ReplayError> {
+        let done = self.step_unlimited();
+        if let Err(ReplayError::Io { source, .. }) = &done {
+            let errno = if source.kind() == std::io::ErrorKind::OutOfMemory { Some(libc::ENOMEM) } else { source.raw_os_error() };
+            self.guard.judge(errno);
+        }
+        match self.guard.reached() {
+            Some(reason) => Err(ReplayError::Limit(reason)),
+            None => done,
+        }
+    }
+
+    fn step_unlimited(&mut self) -> Result<Step, ReplayError> {
         let begun = std::mem::take(&mut self.advanced);
         let Some(event) = self.source.next()? else { return Ok(Step::Finished) };
         let task = event.task;
@@ -222,13 +241,14 @@ impl Session {
                 Stop::Call if body.regs.nr() != expected.nr() => {
                     let name = |nr| observer_model::lookup(observer_model::Arch::X86_64, nr).map_or("unknown", |call| call.name);
                     let what = format!("it calls {} where {} was recorded", name(body.regs.nr()), name(expected.nr()));
-                    return Err(self.diverged(task, what, Some(expected)));
+                    self.differs(task, what, Some(expected))?;
                 }
-                Stop::Call => return Err(self.diverged(task, "its registers differ at a call", Some(expected))),
+                Stop::Call => self.differs(task, "its registers differ at a call", Some(expected))?,
                 stop => return Err(self.diverged(task, unexpected(stop, "a call"), Some(expected))),
             }
         }
         let body = self.body(task)?;
+        body.regs = expected; // the same, unless a difference was passed over
         body.in_call = true;
         body.call = (expected.nr(), expected.args());
         Ok(())
@@ -277,12 +297,17 @@ impl Session {
     }
 
     fn fork(&mut self, task: TaskId, fork: &Fork) -> Result<(), ReplayError> {
+        self.room_for_one()?;
         let parent = self.body(task)?;
         let real = stub::spawn_from(parent.real, &parent.regs, fork.shares_memory)?;
         let exe = parent.exe.clone();
         let call = parent.call;
         let regs = fork.regs;
         let (id, tid, pid) = (fork.child, fork.tid, fork.pid);
+        self.guard.add(real);
+        if pid == self.body(task)?.pid {
+            self.threaded.insert(pid);
+        }
         if tid != pid && self.command.contains(&task) {
             self.command.push(id);
         }
@@ -295,12 +320,14 @@ impl Session {
 
     fn exec(&mut self, task: TaskId, exec: &Exec) -> Result<(), ReplayError> {
         let real = self.zygote.spawn()?;
+        self.guard.add(real);
         if self.command.contains(&task) {
             self.command = vec![task];
         }
         let (tid, pid, parent) = match self.bodies.remove(&task) {
             Some(old) => {
                 crate::engine::sys::copy_stack_limit(old.real, real);
+                self.guard.remove(old.real);
                 stub::end(old.real);
                 (old.pid, old.pid, old.parent)
             }
@@ -335,28 +362,16 @@ impl Session {
         if death.fault {
             self.run_to_fault(task, death.signal.unwrap_or(0))?;
         }
-        let body = self.body(task)?;
-        stub::end(body.real);
+        self.ends_as_recorded(task, death)?;
+        let real = self.body(task)?.real;
+        self.guard.remove(real);
+        stub::end(real);
         self.bodies.remove(&task);
         for effect in &death.effects {
             self.apply(task, effect, 0)?;
         }
         if self.command.first() == Some(&task) {
             self.ended = Some(Ended { exit_code: death.exit_code, signal: death.signal });
-        }
-        Ok(())
-    }
-
-    fn check(&mut self, task: TaskId, sum: u64) -> Result<(), ReplayError> {
-        let body = self.body(task)?;
-        let (real, rsp) = (body.real, body.regs.rsp());
-        let found = maps::checksum(real, &[(stub::BASE, stub::END)], u64::MAX, rsp)
-            .map_err(ReplayError::io("sum up the replay's memory"))?;
-        self.checks += 1;
-        if found != Some(sum) && !self.same_cpu {
-            self.notes.push("memory is not compared: the CPU of the recording is not available here".to_owned());
-        } else if found != Some(sum) && !self.modified {
-            return Err(self.diverged(task, "the content of its memory differs", None));
         }
         Ok(())
     }
@@ -374,6 +389,7 @@ fn unexpected(stop: Stop, instead_of: &str) -> String {
 impl Drop for Session {
     fn drop(&mut self) {
         for body in self.bodies.values() {
+            self.guard.remove(body.real);
             stub::end(body.real);
         }
     }

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
+from observer.cli.against import add_against_options, against_command
 from observer.cli.debugged import (
     JOB_OPTIONS,
     add_debugging_options,
@@ -17,7 +18,8 @@ from observer.cli.debugged import (
     wants_debugging,
 )
 from observer.cli.printing import print_json, safe, talk
-from observer.errors import DesyncError, NotFoundError, UsageError
+from observer.cli.replay_limits import add_limit_options, environment_of
+from observer.errors import DesyncError, NotFoundError, ReplayError, UsageError
 from observer.forensic.encoding import comparison_to_dict
 from observer.forensic.native import CommandReplay, replay_command
 from observer.model.comparison import ReplayComparison
@@ -44,6 +46,8 @@ class Replay:
       observer replay last --break "path_open: args[2].contains('passwd')"
       observer replay last --pause "openat: path.contains('passwd')"        registers, maps and stack at that call
       observer replay last --modify "connect => result=-111"              what if it had been refused
+      observer replay last --memory 512M --cpu-time 60 --isolation network
+      observer replay last --against ./rebuilt arg            another program with the recorded inputs
       observer replay last --start; observer replay --jobs
       observer replay last --with patched.wasm                up to the first divergence
       observer replay last --input /data/in.txt=other.txt     another file in place of the recorded one
@@ -83,8 +87,13 @@ class Replay:
             metavar="S",
             help="seconds for a command; for each call into a plugin (60)",
         )
+        add_against_options(parser)
+        parser.add_argument(
+            "--keep-going", action="store_true", help="go on at differences of a command, and tell them all"
+        )
         parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
         add_debugging_options(parser)
+        add_limit_options(parser)
 
     def run(self, args: argparse.Namespace) -> int:
         """Replay, print how it compares, and fail when it differs."""
@@ -139,17 +148,27 @@ def _command(path: Path, args: argparse.Namespace) -> int:
             "--input and --with are for recorded plugins",
             hint="--modify changes a call of a command: data=TEXT",
         )
+    if args.against is not None:
+        return against_command(path, args)
     if wants_debugging(args):
         return debug_command(path, args)
     sys.stdout.flush()
-    replay = replay_command(path, output=not args.json, timeout_s=args.timeout)
+    replay = replay_command(path, environment_of(args), output=not args.json, keep_going=args.keep_going)
     if args.json:
         print_json(_SCHEMA, "replay", _command_to_dict(path, replay))
     elif not replay.whole and replay.divergence is None:
         talk(
             f"observer: the recorder was ended before the program was: replayed {replay.events:,} events, all that there are"
         )
+    if replay.limit is not None:
+        raise ReplayError(
+            replay.limit,
+            hint="allow it more, or leave the limit out",
+            where={"path": str(path), "event": replay.events},
+        )
     if replay.divergence is not None:
+        if not args.json:
+            _talk_of(replay)
         raise DesyncError(
             replay.divergence.message,
             hint="nothing after this point is proven; --json gives registers and memory of both sides",
@@ -158,10 +177,22 @@ def _command(path: Path, args: argparse.Namespace) -> int:
     return 0
 
 
+def _talk_of(replay: CommandReplay) -> None:
+    for number, frame in enumerate(
+        replay.divergence.details.get("backtrace", ()) if replay.divergence else ()
+    ):
+        talk(f"observer:   #{number:<2} {safe(frame)}")
+    for difference in replay.differences[1:_SHOWN]:
+        talk(f"observer: went on, and then: {safe(difference['message'])}")
+    if len(replay.differences) > _SHOWN:
+        talk(f"observer: … and {len(replay.differences) - _SHOWN:,} more; --json tells them")
+
+
 def _command_to_dict(path: Path, replay: CommandReplay) -> dict[str, object]:
+    status = "limit" if replay.limit is not None else "completed" if replay.identical else "diverged"
     return {
         "path": str(path),
-        "status": "completed" if replay.identical else "diverged",
+        "status": status,
         "identical": replay.identical,
         "events": replay.events,
         "memory_checks": replay.checks,
@@ -171,7 +202,10 @@ def _command_to_dict(path: Path, replay: CommandReplay) -> dict[str, object]:
         "notes": list(replay.notes),
         "stdout_bytes": replay.written[0],
         "stderr_bytes": replay.written[1],
+        "isolation": list(replay.isolation),
+        "limit": replay.limit,
         "divergence": replay.divergence.details if replay.divergence is not None else None,
+        "differences": list(replay.differences),
     }
 
 

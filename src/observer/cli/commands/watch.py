@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from types import FrameType
 from typing import ClassVar, Final
 
 from observer.cli.printing import print_json, safe, talk
+from observer.cli.sizes import parse_size
 from observer.cli.times import parse_span, show_span
 from observer.errors import NotFoundError, UsageError
 from observer.trace.live import PreTrigger, Watch, WatchOptions, WatchReport, find_container
@@ -20,7 +20,6 @@ from observer.trace.live import PreTrigger, Watch, WatchOptions, WatchReport, fi
 __all__ = ["WatchVerb"]
 
 _SCHEMA: Final = "observer.watch/1"
-_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 class WatchVerb:
@@ -89,7 +88,7 @@ class WatchVerb:
         how.add_argument(
             "--buffer",
             metavar="SIZE",
-            type=_size,
+            type=parse_size,
             default=16 << 20,
             help="the kernel's ring buffer (16M), a power of two",
         )
@@ -101,7 +100,7 @@ class WatchVerb:
             "--pre-trigger", metavar="TIME", type=_span, help="keep so much of the past in memory"
         )
         past.add_argument(
-            "--memory", metavar="SIZE", type=_size, default=256 << 20, help="at most this much (256M)"
+            "--memory", metavar="SIZE", type=parse_size, default=256 << 20, help="at most this much (256M)"
         )
         past.add_argument(
             "--after", metavar="TIME", type=_span, default=5.0, help="seal so much after a trigger (5s)"
@@ -238,13 +237,6 @@ def _span(text: str) -> float:
         return parse_span(text) / 1e9
     except UsageError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _size(text: str) -> int:
-    match = re.fullmatch(r"(\d+)([KMG]?)i?B?", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; as 256M or 1G")
-    return int(match.group(1)) * _UNITS[match.group(2).upper()]
 
 
 def _words(text: str) -> list[str]:
