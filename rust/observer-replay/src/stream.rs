@@ -55,6 +55,8 @@ pub enum What {
     Note(String),
     /// The kernel changed memory while the task sleeps in a call.
     Meanwhile(Vec<Effect>),
+    /// The task drew a random number from the processor: registers afterwards.
+    Random(Box<Regs>),
 }
 
 /// State at the entry of a call.

@@ -89,7 +89,7 @@ impl<'s> Runner<'s> {
         let Some(event) = self.session.peek()? else { return Ok(None) };
         let runs = match &event.what {
             What::Call(entry, _) | What::Enter(entry) => !entry.restarted,
-            What::Tsc { .. } => true,
+            What::Tsc { .. } | What::Random(_) => true,
             What::Signal(signal) => signal.fault,
             What::Death(death) => death.fault,
             _ => false,
@@ -150,7 +150,10 @@ impl<'s> Runner<'s> {
     fn returns_next(&mut self) -> Result<bool, ReplayError> {
         let event = self.session.peek()?;
         Ok(event.is_some_and(|e| {
-            matches!(e.what, What::Call(..) | What::Return(_) | What::Tsc { .. } | What::Signal(_) | What::Exec(_))
+            matches!(
+                e.what,
+                What::Call(..) | What::Return(_) | What::Tsc { .. } | What::Random(_) | What::Signal(_) | What::Exec(_)
+            )
         }))
     }
 

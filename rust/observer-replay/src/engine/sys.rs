@@ -188,6 +188,15 @@ pub fn watch_exit(tid: Tid) -> io::Result<()> {
     ptrace(libc::PTRACE_SETOPTIONS, tid, 0, options).map(drop)
 }
 
+/// A random number, from the kernel.
+#[must_use]
+pub fn random() -> u64 {
+    let mut bytes = [0u8; 8];
+    // SAFETY: eight valid bytes.
+    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    u64::from_le_bytes(bytes)
+}
+
 /// Lets others run.
 pub fn yield_cpu() {
     // SAFETY: plain call.

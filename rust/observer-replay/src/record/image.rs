@@ -61,6 +61,10 @@ fn source(tid: Tid, region: &Region, store: &mut Store<'_>, exec: &mut Exec) -> 
         return Ok(Source::Zero);
     }
     if let Some(mut file) = open_mapped(tid, region) {
+        if region.prot & libc::PROT_EXEC.unsigned_abs() != 0 {
+            store.random.replace(tid, &file, (region.offset, region.end - region.start), region.start);
+            // kept with its own pages
+        }
         return Ok(Source::Blob(store.keep(&mut file)?, region.offset));
     }
     whole(tid, region, &mut exec.memory);

@@ -10,6 +10,7 @@ pub mod lives;
 pub mod moved;
 pub mod outputs;
 pub mod places;
+pub mod random;
 pub mod run;
 pub mod signals;
 pub mod special;

@@ -107,6 +107,12 @@ impl Tracer<'_> {
                 return self.time_stamp(tid, &regs, length, with_cpu);
             }
         }
+        if fault && signal == libc::SIGILL {
+            if let Some(next) = crate::record::random::drawn(tid, &regs) {
+                sys::set_registers(tid, &next).map_err(ReplayError::io("set registers"))?;
+                return self.played(tid, next, What::Random(Box::new(next)));
+            }
+        }
         let caught = is_caught(tid, signal);
         let midway = task.state == State::Running && !regs.same_state(&task.boundary);
         if caught && !fault && midway {
@@ -162,10 +168,15 @@ impl Tracer<'_> {
         let aux = with_cpu.then_some(cpu);
         let next = after_tsc(regs, length, value, aux);
         sys::set_registers(tid, &next).map_err(ReplayError::io("set registers"))?;
+        self.played(tid, next, What::Tsc { value, aux })
+    }
+
+    /// An instruction was played by the recorder: the thread is at a boundary.
+    fn played(&mut self, tid: Tid, next: Regs, what: What) -> Result<(), ReplayError> {
         let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
         task.boundary = next;
         let id = task.id;
-        self.emitter.event(id, What::Tsc { value, aux });
+        self.emitter.event(id, what);
         if self.deliver_waiting(tid, None)? {
             return Ok(());
         }

@@ -204,7 +204,13 @@ impl Done<'_, '_> {
             }
             return Ok(vec![effect]);
         }
-        Ok(vec![map(start, length, prot, self.private_file(file, &meta, length, offset)?)])
+        let drawn = match prot & libc::PROT_EXEC as u64 {
+            0 => Vec::new(),
+            _ => self.store.random.replace(self.task.tid, &file, (offset, page_up(length)), start),
+        };
+        let mut effects = vec![map(start, length, prot, self.private_file(file, &meta, length, offset)?)];
+        effects.extend(drawn);
+        Ok(effects)
     }
 
     /// A device, or a file that cannot be opened again: its bytes as they are now.

@@ -2,6 +2,7 @@
 //! Copies of the files a program maps, named by their SHA-256, in `blobs/` of the recording. Source: docs/spec/replay.md §5.
 
 use crate::error::ReplayError;
+use crate::record::random::Random;
 use observer_recording::Recorder;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -36,6 +37,8 @@ pub struct Store<'a> {
     recorder: &'a Recorder,
     dir: PathBuf,
     began: std::time::SystemTime,
+    /// Random numbers that code in mapped files draws from the processor.
+    pub random: Random,
     known: HashMap<Identity, [u8; 32]>,
     sealed: HashMap<[u8; 32], u64>,
 }
@@ -46,7 +49,7 @@ impl<'a> Store<'a> {
         let dir = path.join(BLOBS);
         DirBuilder::new().mode(0o700).create(&dir).map_err(ReplayError::io(format!("create directory {}", dir.display())))?;
         let began = std::time::SystemTime::now();
-        Ok(Store { recorder, dir, began, known: HashMap::new(), sealed: HashMap::new() })
+        Ok(Store { recorder, dir, began, random: Random::default(), known: HashMap::new(), sealed: HashMap::new() })
     }
 
     /// Whether a file was written since the recording began.

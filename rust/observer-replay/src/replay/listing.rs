@@ -74,6 +74,7 @@ impl Listing {
             What::Preempt(p) => json!({"kind": "preempt", "rip": format!("{:#x}", p.regs.rip())}),
             What::Check(sum) => json!({"kind": "check", "memory": format!("{sum:016x}")}),
             What::Meanwhile(effects) => json!({"kind": "meanwhile", "effects": effects.len()}),
+            What::Random(regs) => json!({"kind": "random", "rip": format!("{:#x}", regs.rip())}),
             What::Note(reason) => json!({"kind": "note", "reason": reason}),
         };
         let (tid, pid) = self.threads.get(&task).copied().unwrap_or((0, 0));

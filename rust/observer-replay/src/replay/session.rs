@@ -222,6 +222,10 @@ impl Session {
             What::Death(death) => self.death(task, death)?,
             What::Tsc { value, aux } => self.tsc(task, *value, *aux)?,
             What::Preempt(point) => self.run_to_point(task, point, event.dt_ns)?,
+            What::Random(regs) => {
+                self.run_to_fault(task, libc::SIGILL)?;
+                self.body(task)?.regs = **regs;
+            }
             What::Check(sum) => self.check(task, *sum)?,
             What::Note(reason) => self.notes.push(reason.clone()),
             What::Meanwhile(effects) => effects.iter().try_for_each(|effect| self.apply(task, effect, 0))?,
