@@ -19,6 +19,11 @@ const ROUND: Duration = Duration::from_millis(8);
 const PASSES: u32 = 16;
 /// A signal that found no such loop for so long is delivered all the same, and marked.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// So many times what it cost to put a thread aside it may run until it is put aside again.
+const WORTH: u32 = 5;
+const SHORTEST: Duration = Duration::from_millis(2);
+/// A state is summed up so often while it is waited for to recur.
+const SUMS: u32 = 3;
 /// Futex operations during whose sleep the kernel changes the word: LOCK_PI, LOCK_PI2. Source: futex(2).
 const CHANGED_ASLEEP: [u64; 2] = [6, 13];
 
@@ -69,12 +74,19 @@ impl Tracer<'_> {
             }
             return self.go_on(tid, 0);
         }
+        let began = Instant::now();
         let found = match self.recurring(tid)? {
             Found::Nothing => self.findable(tid)?,
             found => found,
         };
         match found {
-            Found::Point(point) => self.use_point(tid, *point),
+            Found::Point(point) => {
+                self.use_point(tid, *point)?;
+                if let Some(task) = self.tasks.get_mut(&tid) {
+                    task.patience = (began.elapsed() * WORTH).clamp(SHORTEST, PATIENCE);
+                }
+                Ok(())
+            }
             Found::Elsewhere => Ok(()),
             Found::Nothing => self.nothing_recurs(tid),
         }
@@ -99,8 +111,6 @@ impl Tracer<'_> {
     }
 
     fn use_point(&mut self, tid: Tid, point: Point) -> Result<(), ReplayError> {
-        let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
-        task.patience = SLICE;
         if self.deliver_waiting(tid, Some(point.clone()))? {
             return Ok(());
         }
@@ -140,7 +150,11 @@ impl Tracer<'_> {
             return Ok(Found::Elsewhere);
         }
         let same = |now: &Regs| now.same_instant(&regs);
-        let again = |tid: Tid| maps::state_sum(tid, &[], CHECK_LIMIT, regs.rsp()).is_ok_and(|sum| sum == Some(memory));
+        let mut sums = 0;
+        let mut again = |tid: Tid| {
+            sums += 1;
+            sums <= SUMS && maps::state_sum(tid, &[], CHECK_LIMIT, regs.rsp()).is_ok_and(|sum| sum == Some(memory))
+        };
         if sys::registers(tid).is_ok_and(|now| same(&now)) && again(tid) {
             return Ok(Found::Point(point));
         }
