@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Checks a block of lines knowing only what the line before it states: the part of a verification that any core can do.
 
+use crate::alike::Checker;
 use crate::chain::{check, sums, Fault, Linked, Sums};
 use crate::hash::Digest32;
 use crate::hash::MacKey;
-use crate::json::check_event_with;
 use crate::key::EpochKey;
 use crate::lanes::{subtrees, Subtree};
 use crate::line::parse;
@@ -61,10 +61,16 @@ pub(crate) struct Checked {
     pub(crate) head: Digest32,
     /// Bytes of the lines that hold.
     pub(crate) good_bytes: u64,
-    /// Room for the keys of an event.
-    keys: Vec<Range<usize>>,
     /// The first line that does not hold; nothing after it was looked at.
     pub(crate) fault: Option<LineFault>,
+}
+
+/// What the lines of a block before this one leave behind.
+#[derive(Default)]
+struct SoFar<'a> {
+    /// Epochs begun in this block.
+    epochs: usize,
+    events: Checker<'a>,
 }
 
 impl Job {
@@ -76,7 +82,6 @@ impl Job {
             kinds: Vec::new(),
             head: self.prev,
             good_bytes: 0,
-            keys: Vec::new(),
             fault: None,
             block: std::mem::take(&mut self.block),
         };
@@ -89,7 +94,7 @@ impl Job {
 
     /// Check lines two by two, which SHA-256 is fastest with.
     fn lines(&self, bytes: &[u8], out: &mut Checked) -> Result<(), LineFault> {
-        let (mut at, mut epoch) = (0, 0);
+        let (mut at, mut so_far) = (0, SoFar::default());
         let mut next = |prev: &Digest32| -> Option<Result<(usize, Linked<'_>), LineFault>> {
             let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
             let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
@@ -105,12 +110,12 @@ impl Job {
             match next(&stated) {
                 Some(Ok((second_start, second))) => {
                     let [one, two] = sums([first, second], with_key);
-                    self.line(out, (start, &first, &one), &mut epoch)?;
-                    self.line(out, (second_start, &second, &two), &mut epoch)?;
+                    self.line(out, (start, &first, &one), &mut so_far)?;
+                    self.line(out, (second_start, &second, &two), &mut so_far)?;
                 }
                 other => {
                     let [one] = sums([first], with_key);
-                    self.line(out, (start, &first, &one), &mut epoch)?;
+                    self.line(out, (start, &first, &one), &mut so_far)?;
                     other.transpose()?;
                 }
             }
@@ -118,19 +123,19 @@ impl Job {
         Ok(())
     }
 
-    fn line(
+    fn line<'a>(
         &self,
         out: &mut Checked,
-        (start, one, sums): (usize, &Linked<'_>, &Sums),
-        epoch: &mut usize,
+        (start, one, sums): (usize, &Linked<'a>, &Sums),
+        so_far: &mut SoFar<'a>,
     ) -> Result<(), LineFault> {
         let parsed = &one.parsed;
-        let key: Option<&MacKey> = self.keys.get(*epoch).map(|key| &key.mac);
+        let key: Option<&MacKey> = self.keys.get(so_far.epochs).map(|key| &key.mac);
         check(self.first_seq + out.leaves.len() as u64, one, sums, self.signed, key).map_err(LineFault::Link)?;
-        check_event_with(parsed.event, &mut out.keys).map_err(|(cause, at)| LineFault::Rule(cause, at))?;
+        so_far.events.check(parsed.event).map_err(|(cause, at)| LineFault::Rule(cause, at))?;
         if let Some(kind) = parsed.kind {
             let event = start + parsed.body_len - parsed.event.len();
-            *epoch += usize::from(kind == EPOCH);
+            so_far.epochs += usize::from(kind == EPOCH);
             out.kinds.push(KindLine {
                 index: out.leaves.len(),
                 offset: out.block.offset + start as u64,

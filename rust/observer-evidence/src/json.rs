@@ -23,37 +23,47 @@ pub type Refusal = (&'static str, usize);
 /// # Errors
 /// The rule that is broken and the byte offset where that shows.
 pub fn check_event(bytes: &[u8]) -> Result<(), Refusal> {
-    check_event_with(bytes, &mut Vec::new())
+    check_bytes(bytes)?;
+    Parser::new(bytes, Room::default()).whole()
 }
 
-/// As [`check_event`], with room for keys that is used again from event to event.
-pub(crate) fn check_event_with(bytes: &[u8], keys: &mut Vec<Range<usize>>) -> Result<(), Refusal> {
+/// Check what must hold of an event's bytes whatever they spell.
+pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), Refusal> {
     // No early exit, so that the compiler can look at many bytes at once.
-    let (control, high) = bytes.iter().fold((false, 0), |(control, high), &b| (control | (b < 0x20), high | b));
-    if control {
+    let (low, high) = bytes.iter().fold((0xff, 0), |(low, high), &b| (b.min(low), high | b));
+    if low < 0x20 {
         return Err(("control byte", bytes.iter().position(|&b| b < 0x20).unwrap_or(0)));
     }
     if high >= 0x80 {
         std::str::from_utf8(bytes).map_err(|error| ("invalid UTF-8", error.valid_up_to()))?;
     }
-    if bytes.first() != Some(&b'{') {
-        return Err(("not a JSON object", 0));
-    }
-    keys.clear();
-    let mut parser = Parser { bytes, at: 0, depth: 0, keys };
-    parser.value()?;
-    if parser.at != bytes.len() {
-        return Err(("bytes after the JSON object", parser.at));
-    }
     Ok(())
 }
 
-struct Parser<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    depth: usize,
+/// A member of the outermost object: where its key begins, where its value begins, and the byte after that.
+#[derive(Clone, Copy)]
+pub(crate) struct Member {
+    pub(crate) start: usize,
+    pub(crate) value: usize,
+    pub(crate) end: usize,
+}
+
+/// What a parser notes; room for it is used again from event to event.
+#[derive(Default)]
+pub(crate) struct Room {
     /// Where the keys of the objects that are open lie.
-    keys: &'a mut Vec<Range<usize>>,
+    keys: Vec<Range<usize>>,
+    /// Members of the outermost object.
+    pub(crate) members: Vec<Member>,
+}
+
+pub(crate) struct Parser<'a> {
+    bytes: &'a [u8],
+    pub(crate) at: usize,
+    depth: usize,
+    pub(crate) room: Room,
+    /// A key so far was written with an escape.
+    escaped_keys: bool,
 }
 
 /// Offset of the first quote or backslash.
@@ -79,7 +89,30 @@ fn find_special(bytes: &[u8]) -> Option<usize> {
     bytes[at..].iter().position(|&b| b == b'"' || b == b'\\').map(|more| at + more)
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
+    pub(crate) fn new(bytes: &'a [u8], mut room: Room) -> Self {
+        room.keys.clear();
+        Self { bytes, at: 0, depth: 0, room, escaped_keys: false }
+    }
+
+    /// All bytes are one object.
+    pub(crate) fn whole(&mut self) -> Result<(), Refusal> {
+        if self.bytes.first() != Some(&b'{') {
+            return Err(("not a JSON object", 0));
+        }
+        self.room.members.clear();
+        self.value()?;
+        if self.at != self.bytes.len() {
+            return Err(("bytes after the JSON object", self.at));
+        }
+        Ok(())
+    }
+
+    /// Go on at a byte inside the outermost object.
+    pub(crate) fn inside(&mut self, at: usize) {
+        (self.at, self.depth) = (at, 1);
+    }
+
     #[inline]
     fn peek(&self) -> u8 {
         self.bytes.get(self.at).copied().unwrap_or(0)
@@ -95,7 +128,7 @@ impl Parser<'_> {
         }
     }
 
-    fn value(&mut self) -> Result<(), Refusal> {
+    pub(crate) fn value(&mut self) -> Result<(), Refusal> {
         match self.peek() {
             b'"' => self.string().map(|_| ()),
             b'{' => self.nested(Self::object),
@@ -125,25 +158,31 @@ impl Parser<'_> {
             self.at += 1;
             return Ok(());
         }
-        let first_key = self.keys.len();
+        let first_key = self.room.keys.len();
         loop {
             if self.peek() != b'"' {
                 return self.fail("an object key must be a string");
             }
-            let key = self.string()?;
-            self.keys.push(key);
+            let start = self.at;
+            let (key, escaped) = self.string()?;
+            self.escaped_keys |= escaped;
+            self.room.keys.push(key);
             self.spaces();
             if self.peek() != b':' {
                 return self.fail("missing ':'");
             }
             self.at += 1;
             self.spaces();
+            let value = self.at;
             self.value()?;
+            if self.depth == 1 {
+                self.room.members.push(Member { start, value, end: self.at });
+            }
             if self.more(b'}')? {
                 continue;
             }
-            let outcome = distinct(self.bytes, &self.keys[first_key..]);
-            self.keys.truncate(first_key);
+            let outcome = distinct(self.bytes, &self.room.keys[first_key..], self.escaped_keys);
+            self.room.keys.truncate(first_key);
             return if outcome { Ok(()) } else { self.fail("an object has the same key twice") };
         }
     }
@@ -175,10 +214,10 @@ impl Parser<'_> {
         Ok(byte == b',')
     }
 
-    /// The bytes between the quotes, escapes as written. That none is a control byte was checked before.
-    fn string(&mut self) -> Result<Range<usize>, Refusal> {
+    /// The bytes between the quotes, and whether there are escapes. That none is a control byte was checked before.
+    fn string(&mut self) -> Result<(Range<usize>, bool), Refusal> {
         self.at += 1;
-        let start = self.at;
+        let (start, mut escaped) = (self.at, false);
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
             let Some(plain) = find_special(rest) else {
@@ -188,8 +227,9 @@ impl Parser<'_> {
             self.at += plain;
             if rest[plain] == b'"' {
                 self.at += 1;
-                return Ok(start..self.at - 1);
+                return Ok((start..self.at - 1, escaped));
             }
+            escaped = true;
             self.escape()?;
         }
     }
@@ -280,10 +320,9 @@ fn code_unit(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |unit, &digit| Some(unit << 4 | char::from(digit).to_digit(16)?))
 }
 
-fn distinct(bytes: &[u8], keys: &[Range<usize>]) -> bool {
+fn distinct(bytes: &[u8], keys: &[Range<usize>], escaped: bool) -> bool {
     let text = |key: &Range<usize>| &bytes[key.clone()];
-    let escaped = || keys.iter().any(|key| memchr::memchr(b'\\', text(key)).is_some());
-    if keys.len() <= PAIRWISE_KEYS && !escaped() {
+    if keys.len() <= PAIRWISE_KEYS && !escaped {
         let same = |one: &Range<usize>, other: &Range<usize>| one.len() == other.len() && text(one) == text(other);
         return keys.iter().enumerate().all(|(i, key)| !keys[..i].iter().any(|before| same(before, key)));
     }

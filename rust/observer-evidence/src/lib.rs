@@ -5,6 +5,7 @@
 //! never as a bare yes or no. The format is `docs/spec/evidence-log.md`; where it and this code differ, this code is wrong.
 #![forbid(unsafe_code)]
 
+mod alike;
 mod appender;
 mod audit;
 mod chain;

@@ -85,6 +85,13 @@ struct Lead {
     epoch: u64,
 }
 
+/// Where blocks come from, and how the file ends once that is known.
+struct Source<R> {
+    scanner: Scanner<R>,
+    lead: Option<Lead>,
+    end: Option<Result<Tail, &'static str>>,
+}
+
 impl LogCheck {
     pub(crate) fn new(path: &Path, key: Option<&SecretKey>) -> Self {
         Self {
@@ -125,42 +132,66 @@ impl LogCheck {
 
     /// Check every whole line of `input` with `threads` threads; returns how it ends.
     pub(crate) fn run(&mut self, input: impl Read, threads: usize) -> Result<Tail, EvidenceError> {
-        let mut scanner = Scanner::new(input);
-        let mut lead: Option<Lead> = None;
-        let mut ready: Vec<Checked> = Vec::new();
-        let mut end = None;
-        while end.is_none() || !ready.is_empty() {
-            let (mut jobs, mut broken) = (Vec::new(), None);
-            while end.is_none() && jobs.len() < threads.max(1) {
-                match scanner.next_block().map_err(|error| EvidenceError::io(&self.path, "read", error))? {
-                    Raw::Block(block) => jobs.push(self.job(block, &mut lead)?),
-                    Raw::TooLong(_) => end = Some(Err("longer than a line may be")),
-                    Raw::End(tail) => end = Some(Ok(tail)),
-                }
+        let mut source = Source { scanner: Scanner::new(input), lead: None, end: None };
+        if threads > 1 {
+            self.run_beside(&mut source, threads)?;
+        } else {
+            while let Some(job) = self.next_job(&mut source)? {
+                self.merge_and_reuse(job.run(), &mut source)?;
             }
-            let next = std::thread::scope(|scope| {
-                let many = threads > 1;
-                let running: Vec<_> =
-                    if many { jobs.drain(..).map(|job| scope.spawn(move || job.run())).collect() } else { Vec::new() };
-                for checked in ready.drain(..) {
-                    if let Err(error) = self.merge(checked) {
-                        broken = Some(error);
-                        break;
-                    }
-                }
-                let inline = jobs.into_iter().map(Job::run);
-                inline.chain(running.into_iter().filter_map(|thread| thread.join().ok())).collect()
-            });
-            if let Some(error) = broken {
-                return Err(error);
-            }
-            ready = next;
         }
-        match end {
-            Some(Ok(tail)) => Ok(tail),
+        match source.end {
             Some(Err(cause)) => Err(self.broken(cause)),
+            Some(Ok(tail)) => Ok(tail),
             None => Ok(Tail::Whole),
         }
+    }
+
+    /// While other threads check some blocks, this one puts together those before them and reads those after them.
+    fn run_beside(&mut self, source: &mut Source<impl Read>, threads: usize) -> Result<(), EvidenceError> {
+        let (mut jobs, mut ready) = (self.next_jobs(source, threads)?, Vec::new());
+        while !jobs.is_empty() || !ready.is_empty() {
+            std::thread::scope(|scope| {
+                let running: Vec<_> = jobs.drain(..).map(|job| scope.spawn(move || job.run())).collect();
+                for checked in ready.drain(..) {
+                    self.merge_and_reuse(checked, source)?;
+                }
+                jobs = self.next_jobs(source, threads)?;
+                ready.extend(running.into_iter().filter_map(|thread| thread.join().ok()));
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn merge_and_reuse(&mut self, mut checked: Checked, source: &mut Source<impl Read>) -> Result<(), EvidenceError> {
+        self.merge(&mut checked)?;
+        source.scanner.give_back(checked.block.bytes);
+        Ok(())
+    }
+
+    fn next_jobs(&mut self, source: &mut Source<impl Read>, count: usize) -> Result<Vec<Job>, EvidenceError> {
+        let mut jobs = Vec::with_capacity(count);
+        while jobs.len() < count {
+            match self.next_job(source)? {
+                Some(job) => jobs.push(job),
+                None => break,
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// The next block to check; None at the end.
+    fn next_job(&mut self, source: &mut Source<impl Read>) -> Result<Option<Job>, EvidenceError> {
+        if source.end.is_some() {
+            return Ok(None);
+        }
+        match source.scanner.next_block().map_err(|error| EvidenceError::io(&self.path, "read", error))? {
+            Raw::Block(block) => return self.job(block, &mut source.lead).map(Some),
+            Raw::TooLong(_) => source.end = Some(Err("longer than a line may be")),
+            Raw::End(tail) => source.end = Some(Ok(tail)),
+        }
+        Ok(None)
     }
 
     /// Prepare a block for checking.
@@ -171,7 +202,9 @@ impl LogCheck {
             *lead = Some(Lead { seq: self.chain.next_seq(), prev: self.chain.head, epoch: self.epoch });
         }
         let here = lead.clone().unwrap_or(Lead { seq: 0, prev: [0; 32], epoch: 0 });
-        let epochs = memchr::memmem::find_iter(&block.bytes, b"\"kind\":\"epoch\"").count();
+        // Which epoch a line is of matters to who holds the key.
+        let look = self.ring.is_some();
+        let epochs = if look { memchr::memmem::find_iter(&block.bytes, b"\"kind\":\"epoch\"").count() } else { 0 };
         let keys = self.ring.as_mut().map(|ring| ring.from(here.epoch, epochs + 1)).unwrap_or_default();
         if let Ok(last) = parse(block.last_line()) {
             let (seq, prev) = (last.seq.saturating_add(1), last.chain_bytes().unwrap_or_default());
@@ -184,24 +217,24 @@ impl LogCheck {
         Ok(Job { block, first_seq: here.seq, prev: here.prev, signed, keys, watch, keep_leaves })
     }
 
-    fn merge(&mut self, checked: Checked) -> Result<(), EvidenceError> {
-        let Checked { block, leaves, runs, kinds, head, good_bytes, fault, .. } = checked;
-        let (mut kinds, mut index, mut own) = (kinds.into_iter().peekable(), 0, 0);
+    fn merge(&mut self, checked: &mut Checked) -> Result<(), EvidenceError> {
+        let Checked { block, leaves, runs, kinds, head, good_bytes, fault } = checked;
+        let (mut kinds, mut index, mut own) = (kinds.iter().peekable(), 0, 0);
         self.settled = false;
         for run in runs {
-            self.put_run(&run, own, &leaves[index.min(leaves.len())..], (&block, index));
+            self.put_run(run, own, &leaves[index.min(leaves.len())..], (block, index));
             index += run.lines;
             own = 0;
             if let Some(kind) = kinds.next_if(|kind| kind.index == index) {
                 self.bytes = kind.offset;
-                self.record(&kind, &block.bytes[kind.event.clone()])?;
+                self.record(kind, &block.bytes[kind.event.clone()])?;
                 own = 1;
             }
         }
-        self.chain.head = head;
-        self.bytes = block.offset + good_bytes;
+        self.chain.head = *head;
+        self.bytes = block.offset + *good_bytes;
         self.settled = true;
-        fault.map_or(Ok(()), |fault| Err(self.fault(fault)))
+        fault.take().map_or(Ok(()), |fault| Err(self.fault(fault)))
     }
 
     /// Put a run of lines into the tree, the first `own` of which are the writer's own.

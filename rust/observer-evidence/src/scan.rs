@@ -41,11 +41,18 @@ pub(crate) struct Scanner<R> {
     input: R,
     rest: Vec<u8>,
     offset: u64,
+    /// Memory of blocks that are done with; the next ones go there, which the cache still holds.
+    spare: Vec<Vec<u8>>,
 }
 
 impl<R: Read> Scanner<R> {
     pub(crate) fn new(input: R) -> Self {
-        Self { input, rest: Vec::new(), offset: 0 }
+        Self { input, rest: Vec::new(), offset: 0, spare: Vec::new() }
+    }
+
+    /// Take back the memory of a block.
+    pub(crate) fn give_back(&mut self, bytes: Vec<u8>) {
+        self.spare.push(bytes);
     }
 
     /// The next whole lines, or how the file ends.
@@ -55,7 +62,11 @@ impl<R: Read> Scanner<R> {
             let searched = bytes.len();
             let count = self.fill(&mut bytes)?;
             if let Some(newline) = memchr::memrchr(b'\n', &bytes[searched..]) {
-                self.rest = bytes.split_off(searched + newline + 1);
+                let end = searched + newline + 1;
+                self.rest = self.spare.pop().unwrap_or_default();
+                self.rest.clear();
+                self.rest.extend_from_slice(&bytes[end..]);
+                bytes.truncate(end);
                 let offset = self.offset;
                 self.offset += bytes.len() as u64;
                 return Ok(Raw::Block(Block { bytes, offset }));
@@ -71,19 +82,8 @@ impl<R: Read> Scanner<R> {
 
     /// Read one chunk onto the end of `bytes`; 0 at the end of the file.
     fn fill(&mut self, bytes: &mut Vec<u8>) -> io::Result<usize> {
-        let start = bytes.len();
-        bytes.resize(start + CHUNK_BYTES, 0);
-        let mut filled = start;
-        while filled < bytes.len() {
-            match self.input.read(&mut bytes[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        bytes.truncate(filled);
-        Ok(filled - start)
+        bytes.reserve(CHUNK_BYTES);
+        (&mut self.input).take(CHUNK_BYTES as u64).read_to_end(bytes)
     }
 
     fn tail(&self, bytes: u64, nonzero: bool) -> Tail {
