@@ -11,6 +11,7 @@ from typing import Any
 
 from observer.errors import FormatError
 from observer.evidence import Audit, LogFile, audit_logs, log_files, plain_files, survey_side
+from observer.evidence.auditing import FAILURES
 from observer.evidence.merging import Progress
 
 __all__ = ["BAD_STATES", "ORIGINS", "SideLog", "judge_log", "open_side", "worst_state"]
@@ -19,20 +20,7 @@ ORIGINS = ("host", "guest")
 _GOOD = ("VERIFIED", "DECLARED_LOSS", "VERIFIED_TO")
 _MANIFEST_BYTES = 1 << 20
 _ORDER = ("VERIFIED", "DECLARED_LOSS", "VERIFIED_TO", "UNSEALED", "ABSENT", "EMPTY", "DAMAGED_TAIL")
-BAD_STATES = frozenset(
-    {
-        "CLOCK_ANOMALY",
-        "FORK",
-        "MISSING_FILE",
-        "NOT_A_LOG",
-        "POLICY_DOWNGRADE",
-        "ROLLBACK",
-        "SEGMENT_MISSING",
-        "SEQ_GAP",
-        "TAMPERED",
-        "WRONG_KEY",
-    }
-)
+BAD_STATES = FAILURES | {"MISSING_FILE", "NOT_A_LOG"}
 """States in which what a log says may not be what was sealed."""
 
 
