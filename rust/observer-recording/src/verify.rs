@@ -30,7 +30,7 @@ pub struct RecordingProof {
 
 /// Proves the recording in `dir`, or says where it does not hold.
 pub fn verify_recording(dir: &Path, key: Option<&SecretKey>) -> Result<RecordingProof, RecordingError> {
-    let log = verify_log(&log_path(dir), key, &VerifyOptions::default())?;
+    let log = verify_log(&log_path(dir), key, &VerifyOptions { threads: cores(), ..VerifyOptions::default() })?;
     let reader = RecordingReader::open(dir)?;
     check_numbers(&reader.chunks)?;
     check_chunks(&reader)?;
@@ -44,6 +44,10 @@ pub fn verify_recording(dir: &Path, key: Option<&SecretKey>) -> Result<Recording
         unsealed_bytes,
         lost: reader.loss.count,
     })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Record numbers must run from 0 without gap or overlap.
@@ -68,7 +72,7 @@ fn check_numbers(chunks: &[ChunkLine]) -> Result<(), RecordingError> {
 fn check_chunks(reader: &RecordingReader) -> Result<(), RecordingError> {
     let next = AtomicUsize::new(0);
     let first_fault: Mutex<Option<(usize, RecordingError)>> = Mutex::new(None);
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(reader.chunks.len().max(1));
+    let workers = cores().min(reader.chunks.len().max(1));
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| loop {
