@@ -3,8 +3,8 @@
 //! `tests/fuzz_corpus.rs` with what the fuzzer once found worth keeping.
 
 use observer_evidence::{
-    check_event, parse_line, verify_inclusion, Chainstate, Checkpoint, Manifest, Note, NoteSigner, RecordProof, SigningSeed,
-    VerifierKey,
+    check_event, parse_line, verify_inclusion, Chainstate, Checkpoint, Cosigner, Manifest, Note, NoteSigner, RecordProof,
+    SigningSeed, VerifierKey,
 };
 use sha2::Digest;
 use std::sync::OnceLock;
@@ -61,6 +61,16 @@ fn signer() -> Option<&'static NoteSigner> {
     SIGNER.get_or_init(|| NoteSigner::new("example.org/fuzz", &SigningSeed::new([9; 32])).ok()).as_ref()
 }
 
+fn cosigner() -> Option<&'static (Cosigner, VerifierKey)> {
+    static COSIGNER: OnceLock<Option<(Cosigner, VerifierKey)>> = OnceLock::new();
+    let make = || {
+        let cosigner = Cosigner::new("example.org/fuzz", &SigningSeed::new([9; 32])).ok()?;
+        let key = VerifierKey::parse(&cosigner.verifier_key()).ok()?;
+        Some((cosigner, key))
+    };
+    COSIGNER.get_or_init(make).as_ref()
+}
+
 /// Notes, checkpoints and verifier keys.
 pub fn checkpoint(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -79,6 +89,12 @@ pub fn checkpoint(data: &[u8]) {
         let honest = signer.sign(note.text);
         let genuine = honest.lines().next_back().is_some_and(|line| text.contains(line));
         assert!(key.verify(&note).is_err() || genuine, "forged a signature");
+    }
+    let Some((cosigner, key)) = cosigner() else { return };
+    if let Ok(Some(seconds)) = key.verify(&note) {
+        let honest = Checkpoint::parse(note.text).ok().and_then(|checkpoint| cosigner.cosign(&checkpoint, seconds));
+        // Signing is deterministic; another signature of the same would be one that the key's owner did not make.
+        assert!(honest.is_some_and(|line| text.contains(line.trim_end())), "forged an ML-DSA-44 signature");
     }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::chain::{check, sums, Linked};
 use crate::error::{EvidenceError, MacFault};
-use crate::files::{of_log, Form, LogFile};
+use crate::files::{hold, names_of, of_log, Form, LogFile};
 use crate::hash::{sha256, to_hex};
 use crate::key::SecretKey;
 use crate::line::parse;
@@ -13,6 +13,7 @@ use crate::names;
 use crate::note::VerifierKey;
 use crate::policy::{Known, Policy};
 use crate::sidecar::{Manifest, MAX_SIDECAR_BYTES};
+use crate::signing::signers;
 use crate::verdict::{Audit, Finding, Verdict};
 use crate::verify::Tail;
 use crate::vfs::{RealFs, Vfs};
@@ -29,12 +30,11 @@ pub fn audit(path: &Path, key: Option<&SecretKey>, policy: &Policy, threads: usi
         let mut run = Run::new(path, key, policy, threads);
         // Before the files: what they know may only be less than what is read after them.
         run.collect_known();
-        let files = of_log(path)?;
+        let files = hold(path)?;
         let judged = run.files(&files);
         // A writer that rotates, compresses or prunes meanwhile takes files away from under the reader's eyes.
         let failed = !judged.as_ref().is_ok_and(|audit| !audit.verdict.is_failure());
-        let names = |files: &[LogFile]| files.iter().map(|file| (file.path.clone(), file.form)).collect::<Vec<_>>();
-        if !failed || tries == MAX_TRIES || names(&of_log(path)?) == names(&files) {
+        if !failed || tries == MAX_TRIES || names_of(&of_log(path)?) == names_of(&files) {
             return judged;
         }
         tries += 1;
@@ -107,7 +107,7 @@ impl<'a> Run<'a> {
         let beside = beside.ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let notes = self.policy.text.known.iter().map(|note| (note.clone(), "known from elsewhere"));
         for (note, source) in notes.chain(beside.map(|note| (note, "beside the log"))) {
-            match Known::read(&note, None, source) {
+            match Known::read(&note, &[], source) {
                 Ok(known) => self.known.push(known),
                 Err(error) => {
                     self.find(Verdict::Tampered, "OBS405", format!("a checkpoint {source} is malformed: {error}"));
@@ -283,17 +283,21 @@ impl<'a> Run<'a> {
         if let Some((_, name)) = facts.iter().find(|(right, _)| !right) {
             return Some((*name).to_owned());
         }
-        let signer = self.signer()?;
+        let signers = self.signers();
+        if signers.is_empty() {
+            return None;
+        }
         let note = manifest.checkpoint.as_deref().unwrap_or_default();
-        match Known::read(note, Some(&signer), "manifest") {
+        match Known::read(note, &signers, "manifest") {
             Ok(known) if known.checkpoint.root == chain.tree.root() && known.checkpoint.size == manifest.size => None,
             Ok(_) => Some("its checkpoint states another root".to_owned()),
             Err(error) => Some(format!("its checkpoint: {error}")),
         }
     }
 
-    pub(crate) fn signer(&self) -> Option<VerifierKey> {
-        self.check.begin.as_ref()?.signer.as_deref().and_then(|key| VerifierKey::parse(key).ok())
+    /// The keys that must sign each of the log's checkpoints.
+    pub(crate) fn signers(&self) -> Vec<VerifierKey> {
+        self.check.begin.as_ref().and_then(|begin| signers(begin).ok()).unwrap_or_default()
     }
 
     /// True when something besides its first line says that a file is one of a sealed log: that line was destroyed then.

@@ -7,8 +7,10 @@ use crate::names;
 use crate::sidecar::{Manifest, MAX_SIDECAR_BYTES};
 use crate::vfs::{open_for_reading, RealFs, Vfs};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One file of a log.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct LogFile {
     pub(crate) form: Form,
     /// Its manifest's bytes; of the live file only when a crash stopped its rotation after they were written.
     pub(crate) manifest: Option<Vec<u8>>,
+    /// The file itself, so that it is at hand whatever a writer does with its name.
+    held: Option<Arc<File>>,
 }
 
 /// In which form a file is at hand.
@@ -34,20 +38,78 @@ pub(crate) enum Form {
 impl LogFile {
     /// The file's lines, decompressed.
     pub(crate) fn open(&self) -> io::Result<Box<dyn Read>> {
+        let file = match &self.held {
+            Some(file) => Arc::clone(file),
+            None => Arc::new(open_for_reading(&self.place())?),
+        };
+        let file = Held { file, at: 0 };
         match self.form {
             Form::Compressed => {
-                let file = open_for_reading(&names::beside(&self.path, names::COMPRESSED))?;
                 // Not a byte more than the manifest knows, whatever the compressed file would become.
                 let most = self.parsed_manifest().map_or(u64::MAX, |manifest| manifest.bytes.saturating_add(1));
                 Ok(Box::new(Unpacked(zstd::stream::read::Decoder::new(file)?.take(most))))
             }
-            Form::Plain | Form::Missing => Ok(Box::new(open_for_reading(&self.path)?)),
+            Form::Plain | Form::Missing => Ok(Box::new(file)),
+        }
+    }
+
+    /// Where its bytes lie.
+    fn place(&self) -> PathBuf {
+        match self.form {
+            Form::Compressed => names::beside(&self.path, names::COMPRESSED),
+            Form::Plain | Form::Missing => self.path.clone(),
         }
     }
 
     pub(crate) fn parsed_manifest(&self) -> Option<Manifest> {
         self.manifest.as_deref().and_then(Manifest::parse)
     }
+}
+
+/// Reads a file from its beginning, whoever else reads it.
+struct Held {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for Held {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut file = &*self.file;
+        file.seek(SeekFrom::Start(self.at))?;
+        let count = file.read(buffer)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+/// Files held open at most; far below what a process may have, and more than a writer changes during one verification.
+const MOST_HELD: usize = 256;
+/// A writer that rotates is done with it after a few looks.
+const MOST_LOOKS: u32 = 1000;
+
+/// As [`of_log`], all of one moment: a writer may rotate, compress and prune from here on.
+///
+/// # Errors
+/// As [`of_log`].
+pub(crate) fn hold(path: &Path) -> Result<Vec<LogFile>, EvidenceError> {
+    let mut files = of_log(path)?;
+    for _ in 0..MOST_LOOKS {
+        for file in files.iter_mut().rev().filter(|file| file.form != Form::Missing).take(MOST_HELD) {
+            // What cannot be opened is told when its lines are wanted.
+            file.held = open_for_reading(&file.place()).ok().map(Arc::new);
+        }
+        let again = of_log(path)?;
+        if names_of(&again) == names_of(&files) {
+            break;
+        }
+        files = again;
+    }
+    Ok(files)
+}
+
+/// What tells two looks at a directory apart.
+pub(crate) fn names_of(files: &[LogFile]) -> Vec<(&Path, Form)> {
+    files.iter().map(|file| (file.path.as_path(), file.form)).collect()
 }
 
 /// Decompressed lines; where the compressed ones are damaged they end.
@@ -84,7 +146,7 @@ pub(crate) fn of_log(path: &Path) -> Result<Vec<LogFile>, EvidenceError> {
         }
     }
     let read = |path: &Path| RealFs.read(&names::beside(path, names::MANIFEST), MAX_SIDECAR_BYTES).ok();
-    let mut live = LogFile { path: path.to_path_buf(), rotated: None, form: Form::Plain, manifest: None };
+    let mut live = LogFile { path: path.to_path_buf(), rotated: None, form: Form::Plain, manifest: None, held: None };
     match interrupted::state(&RealFs, path, &names) {
         Rotation::Moved => live.path = names::beside(path, ".next"),
         // Under its rotated name it is described already, and nothing follows it yet.
@@ -104,7 +166,7 @@ pub(crate) fn of_log(path: &Path) -> Result<Vec<LogFile>, EvidenceError> {
         if form == Form::Missing && live_first == Some(first) {
             live.manifest = manifest.or(live.manifest.take());
         } else {
-            files.push(LogFile { manifest, path, rotated: Some(first), form });
+            files.push(LogFile { manifest, path, rotated: Some(first), form, held: None });
         }
     }
     files.push(live);

@@ -4,7 +4,7 @@
 use crate::audit::Run;
 use crate::error::EvidenceError;
 use crate::hash::to_hex;
-use crate::note::{Note, VerifierKey};
+use crate::note::Note;
 use crate::policy::Known;
 use crate::records::PrunedFile;
 use crate::sidecar::Chainstate;
@@ -51,7 +51,7 @@ impl Run<'_> {
     fn judge_missing(&mut self) {
         let pruned: Vec<PrunedFile> = self.check.found.pruned.clone();
         for (first, last, path) in std::mem::take(&mut self.missing) {
-            let mut next = first;
+            let mut next = first.max(self.check.found.pruned_before.min(last + 1));
             for file in &pruned {
                 if file.first <= next && next <= file.last {
                     next = file.last + 1;
@@ -91,18 +91,16 @@ impl Run<'_> {
 
     /// Hold the log against every signed statement that is known of it.
     fn judge_notes(&mut self, proof: &ChainProof) {
-        let signer = self.signer();
+        let signers = self.signers();
         for known in self.known.clone() {
             let stated = &known.checkpoint;
             if stated.origin != proof.origin {
                 continue;
             }
-            if let Some(signer) = &signer {
-                if let Err(error) = Known::read(&known.note, Some(signer), known.source) {
-                    let text = format!("a checkpoint {} is not signed by the log: {error}", known.source);
-                    self.find(Verdict::Tampered, "OBS402", text);
-                    continue;
-                }
+            if let Err(error) = Known::read(&known.note, &signers, known.source) {
+                let text = format!("a checkpoint {} is not signed by the log: {error}", known.source);
+                self.find(Verdict::Tampered, "OBS402", text);
+                continue;
             }
             let here = self.check.watched.get(&stated.size).copied();
             let finding = if stated.size > proof.size && self.broken {
@@ -136,9 +134,10 @@ impl Run<'_> {
             let lack = if proof.signed { "the key is not at hand" } else { "the log is unsigned" };
             refuse(format!("the policy wants an HMAC on every line; {lack}"));
         }
-        let trusted = |signer: &VerifierKey| policy.signers.is_empty() || policy.signers.contains(signer);
-        let signer = self.signer().filter(trusted);
-        if !policy.signers.is_empty() && signer.is_none() {
+        let signers = self.signers();
+        // All keys of the log sign each of its checkpoints: that one of them is trusted is enough.
+        let trusted = policy.signers.is_empty() || signers.iter().any(|signer| policy.signers.contains(signer));
+        if !trusted {
             self.find(Verdict::PolicyDowngrade, "OBS402", "no signer that the policy trusts signs this log".to_owned());
         }
         let sealed = self.check.found.last_checkpoint.clone().map(|checkpoint| checkpoint.note);
@@ -146,9 +145,9 @@ impl Run<'_> {
         let notes = self.known.iter().map(|known| known.note.clone()).chain(sealed).chain(witnessed);
         let (mut signed_size, mut witnessed) = (None, None);
         for note in notes {
-            let Ok(known) = Known::read(&note, signer.as_ref(), "") else { continue };
+            let Ok(known) = Known::read(&note, &signers, "") else { continue };
             let fits = known.checkpoint.size <= proof.size && known.checkpoint.origin == proof.origin;
-            if signer.is_none() || !fits {
+            if !trusted || signers.is_empty() || !fits {
                 continue;
             }
             signed_size = signed_size.max(Some(known.checkpoint.size));

@@ -11,6 +11,7 @@ use crate::note::VerifierKey;
 use crate::proof::Prover;
 use crate::records::{self, Begin, Damage, FORMAT, VERSION};
 use crate::scan::{Block, Raw, Scanner};
+use crate::signing::signers;
 use crate::stamp::{ClockStep, Stamp};
 use crate::tree::Frontier;
 use crate::verify::Tail;
@@ -45,6 +46,8 @@ pub(crate) struct Findings {
     pub(crate) checkpoints: u64,
     pub(crate) last_checkpoint: Option<SealedCheckpoint>,
     pub(crate) pruned: Vec<records::PrunedFile>,
+    /// All lines before this one were removed by policy, as the log declares.
+    pub(crate) pruned_before: u64,
     pub(crate) witnessed: Option<String>,
     pub(crate) clock: Vec<ClockStep>,
     pub(crate) last_stamp: Option<Stamp>,
@@ -57,7 +60,7 @@ pub(crate) struct LogCheck {
     path: PathBuf,
     key: Option<SecretKey>,
     pub(crate) ring: Option<KeyRing>,
-    pub(crate) signer: Option<VerifierKey>,
+    pub(crate) signers: Vec<VerifierKey>,
     pub(crate) chain: ChainState,
     pub(crate) begin: Option<Begin>,
     /// The first line of the file at hand.
@@ -98,7 +101,7 @@ impl LogCheck {
             path: path.to_path_buf(),
             key: key.cloned(),
             ring: None,
-            signer: None,
+            signers: Vec::new(),
             chain: ChainState::default(),
             begin: None,
             header: None,
@@ -278,6 +281,8 @@ impl LogCheck {
             return Err(self.broken("the file does not continue the one before"));
         }
         self.match_key(&header)?;
+        let pruned = header.start.as_ref().map_or(0, |start| start.pruned);
+        self.found.pruned_before = self.found.pruned_before.max(pruned);
         self.key_id = header.hmac.as_ref().map(|hmac| hmac.key.clone());
         self.header = Some(header);
         Ok(())
@@ -319,10 +324,7 @@ impl LogCheck {
 
     /// Take over the keys that a log's first line names.
     fn adopt(&mut self, header: &Begin) -> Result<(), EvidenceError> {
-        if let Some(signer) = &header.signer {
-            let key = VerifierKey::parse(signer).map_err(|error| self.foreign(&format!("its signer: {error}")))?;
-            self.signer = Some(key);
-        }
+        self.signers = signers(header).map_err(|error| self.foreign(&format!("its signer: {error}")))?;
         if self.epoch > MAX_EPOCH || self.epoch > self.chain.next_seq() {
             return Err(self.foreign("its key epoch is out of range"));
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! C2SP signed notes and checkpoints: <https://c2sp.org/signed-note>, `tlog-checkpoint`, `tlog-cosignature`.
+//! C2SP signed notes and checkpoints: <https://c2sp.org/signed-note>, `tlog-checkpoint`, `tlog-cosignature` of Ed25519.
 
+use crate::cosign;
 use crate::hash::{sha256, Digest32};
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
@@ -30,6 +31,10 @@ impl SigningSeed {
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
+    }
+
+    pub(crate) fn bytes(&self) -> [u8; 32] {
+        *self.0
     }
 }
 
@@ -93,19 +98,33 @@ impl NoteSigner {
     }
 
     fn line(&self, signature: &[u8]) -> String {
-        let blob = STANDARD.encode([&self.hash, signature].concat());
-        format!("\u{2014} {} {blob}\n", self.name)
+        signature_line(&self.name, self.hash, signature)
     }
 }
 
 /// Checks signatures of one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct VerifierKey {
     name: String,
     hash: [u8; 4],
     algorithm: u8,
-    key: VerifyingKey,
+    public: Vec<u8>,
+    key: PublicKey,
 }
+
+#[derive(Clone, Debug)]
+enum PublicKey {
+    Ed25519(VerifyingKey),
+    MlDsa(Box<cosign::PublicKey>),
+}
+
+impl PartialEq for VerifierKey {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, self.algorithm, &self.public) == (&other.name, other.algorithm, &other.public)
+    }
+}
+
+impl Eq for VerifierKey {}
 
 impl VerifierKey {
     /// Read `name+hash+base64`.
@@ -120,16 +139,26 @@ impl VerifierKey {
         check_name(name)?;
         let blob = STANDARD.decode(blob).map_err(|_| NoteError("the key is not base64"))?;
         let (algorithm, public) = match blob.split_first() {
-            Some((&algorithm @ (ED25519 | COSIGNATURE), public)) => (algorithm, public),
+            Some((&algorithm @ (ED25519 | COSIGNATURE | cosign::ML_DSA_44), public)) => (algorithm, public),
             _ => return Err(NoteError("unknown key algorithm")),
         };
-        let public: [u8; 32] = public.try_into().map_err(|_| NoteError("the key is not 32 bytes"))?;
-        let key = VerifyingKey::from_bytes(&public).map_err(|_| NoteError("the key is not a point"))?;
-        let expected = key_hash(name, algorithm, &public);
+        let expected = key_hash(name, algorithm, public);
         if crate::hash::to_hex(&expected) != hash {
             return Err(NoteError("the key's hash does not fit"));
         }
-        Ok(Self { name: name.to_owned(), hash: expected, algorithm, key })
+        let key = if algorithm == cosign::ML_DSA_44 {
+            PublicKey::MlDsa(cosign::public_key(public)?)
+        } else {
+            let point: &[u8; 32] = public.try_into().map_err(|_| NoteError("the key is not 32 bytes"))?;
+            PublicKey::Ed25519(VerifyingKey::from_bytes(point).map_err(|_| NoteError("the key is not a point"))?)
+        };
+        Ok(Self { name: name.to_owned(), hash: expected, algorithm, public: public.to_vec(), key })
+    }
+
+    /// True for a key whose signatures hold against a quantum computer.
+    #[must_use]
+    pub fn is_ml_dsa(&self) -> bool {
+        self.algorithm == cosign::ML_DSA_44
     }
 
     /// The name that signs.
@@ -141,16 +170,20 @@ impl VerifierKey {
     /// The key's text.
     #[must_use]
     pub fn text(&self) -> String {
-        encode_key(&self.name, self.hash, self.algorithm, self.key.as_bytes())
+        encode_key(&self.name, self.hash, self.algorithm, &self.public)
     }
 
-    /// Check this key's signature on a note; for a witness key returns the seconds since 1970 of its cosignature.
+    /// Check this key's signature on a note; for one that states its time, returns its seconds since 1970.
     ///
     /// # Errors
     /// No signature of this key, or a wrong one: an unreadable signature of a known key refuses the whole note.
     pub fn verify(&self, note: &Note<'_>) -> Result<Option<u64>> {
         let mut mine = note.signatures.iter().filter(|s| s.name == self.name && s.hash == self.hash);
         let found = mine.next().ok_or(NoteError("not signed by this key"))?;
+        let key = match &self.key {
+            PublicKey::MlDsa(key) => return cosign::verify(key, &self.name, note.text, &found.bytes).map(Some),
+            PublicKey::Ed25519(key) => key,
+        };
         let (time, signature) = match self.algorithm {
             COSIGNATURE if found.bytes.len() == 72 => {
                 let (time, signature) = found.bytes.split_at(8);
@@ -163,7 +196,7 @@ impl VerifierKey {
             Some(seconds) => cosigned_message(note.text, seconds),
             None => note.text.as_bytes().to_vec(),
         };
-        self.key.verify_strict(&message, &signature).map_err(|_| NoteError("the signature is wrong"))?;
+        key.verify_strict(&message, &signature).map_err(|_| NoteError("the signature is wrong"))?;
         Ok(time)
     }
 }
@@ -266,20 +299,24 @@ pub fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c == '+' || c.is_control())
 }
 
-fn check_name(name: &str) -> Result<()> {
+pub(crate) fn check_name(name: &str) -> Result<()> {
     if is_name(name) {
         return Ok(());
     }
     Err(NoteError("a key name must not be empty or hold white space or '+'"))
 }
 
-fn key_hash(name: &str, algorithm: u8, public: &[u8; 32]) -> [u8; 4] {
+pub(crate) fn key_hash(name: &str, algorithm: u8, public: &[u8]) -> [u8; 4] {
     let digest = sha256(&[name.as_bytes(), b"\n", &[algorithm], public].concat());
     [digest[0], digest[1], digest[2], digest[3]]
 }
 
-fn encode_key(name: &str, hash: [u8; 4], algorithm: u8, public: &[u8; 32]) -> String {
-    format!("{name}+{}+{}", crate::hash::to_hex(&hash), STANDARD.encode([&[algorithm], &public[..]].concat()))
+pub(crate) fn encode_key(name: &str, hash: [u8; 4], algorithm: u8, public: &[u8]) -> String {
+    format!("{name}+{}+{}", crate::hash::to_hex(&hash), STANDARD.encode([&[algorithm], public].concat()))
+}
+
+pub(crate) fn signature_line(name: &str, hash: [u8; 4], signature: &[u8]) -> String {
+    format!("\u{2014} {name} {}\n", STANDARD.encode([&hash, signature].concat()))
 }
 
 fn cosigned_message(text: &str, seconds: u64) -> Vec<u8> {

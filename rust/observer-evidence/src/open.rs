@@ -9,10 +9,10 @@ use crate::interrupted;
 use crate::key::SecretKey;
 use crate::merge::{log_id, LogCheck};
 use crate::names;
-use crate::note::NoteSigner;
 use crate::options::WriterOptions;
 use crate::records::{self, Begin, Damage, DamageClass, HmacInfo, Repair, Resume};
 use crate::sidecar::{Chainstate, MAX_SIDECAR_BYTES};
+use crate::signing::CheckpointSigner;
 use crate::verify::Tail;
 use crate::writer::{Cadence, LogWriter, WriterKey};
 use base64::Engine;
@@ -33,14 +33,16 @@ impl LogWriter {
         let named = !options.origin.is_empty();
         let origin = if named { options.origin.clone() } else { format!("observer.local/log/{log}") };
         let key = options.hmac_key.clone().map(|secret| WriterKey::new(secret, 0)).transpose()?;
-        let signer = signer(&origin, &options)?;
+        let signer = CheckpointSigner::new(&origin, &options)?;
+        let (plain, cosigner) = signer.as_ref().map(CheckpointSigner::verifier_keys).unwrap_or_default();
         let begin = Begin {
             format: records::FORMAT.to_owned(),
             version: records::VERSION,
             log,
             origin,
             hmac: key.as_ref().map(|key| HmacInfo { key: key.secret.id(), epoch: 0 }),
-            signer: signer.as_ref().map(NoteSigner::verifier_key),
+            signer: plain,
+            cosigner,
             start: None,
             stamp: (options.clock)(),
         };
@@ -73,7 +75,8 @@ impl LogWriter {
         };
         let path = file.path.clone();
         let (key, signer, last_stamp) = (None, None, None);
-        Self { path, options, file, chain, begin, key, signer, segment, segment_first, cadence, last_stamp }
+        let pruned = begin.start.as_ref().map_or(0, |start| start.pruned);
+        Self { path, options, file, chain, begin, key, signer, segment, segment_first, pruned, cadence, last_stamp }
     }
 
     /// Open a log to append: checks all of its newest file, cuts away what a crash left at its end, puts sidecars right,
@@ -100,13 +103,14 @@ impl LogWriter {
         repairs.extend(reconcile(path, &check, state, &options)?);
         let mut writer = Self::assemble(file, options, begin, check.chain.clone());
         writer.key = current_key(path, &writer.options, &check)?;
-        writer.signer = signer(&writer.begin.origin, &writer.options)?;
-        let named = writer.signer.as_ref().map(NoteSigner::verifier_key);
-        if named != writer.begin.signer {
+        writer.signer = CheckpointSigner::new(&writer.begin.origin, &writer.options)?;
+        let named = writer.signer.as_ref().map(CheckpointSigner::verifier_keys).unwrap_or_default();
+        if named != (writer.begin.signer.clone(), writer.begin.cosigner.clone()) {
             let cause = format!("{} was begun with another checkpoint key, or with none", path.display());
             return Err(EvidenceError::KeyUnusable { cause });
         }
         writer.last_stamp.clone_from(&check.found.last_stamp);
+        writer.pruned = check.found.pruned_before;
         writer.resume(check.found.closed, damage, repairs)?;
         Ok(writer)
     }
@@ -121,11 +125,6 @@ impl LogWriter {
         self.write_sidecars(true);
         Ok(())
     }
-}
-
-fn signer(origin: &str, options: &WriterOptions) -> Result<Option<NoteSigner>, EvidenceError> {
-    let made = options.signing_seed.as_ref().map(|seed| NoteSigner::new(origin, seed)).transpose();
-    made.map_err(|error| EvidenceError::KeyUnusable { cause: format!("origin {origin:?}: {error}") })
 }
 
 pub(crate) fn repair(what: &str, found: &str) -> Repair {

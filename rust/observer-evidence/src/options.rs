@@ -54,6 +54,8 @@ pub struct WriterOptions {
     pub origin: String,
     /// Signs checkpoints; None makes none.
     pub signing_seed: Option<SigningSeed>,
+    /// Signs checkpoints with ML-DSA-44 as well; nothing without `signing_seed`.
+    pub cosigning_seed: Option<SigningSeed>,
     /// Most lines between two checkpoints.
     pub checkpoint_lines: u64,
     /// Most time between two checkpoints while lines come.
@@ -80,6 +82,7 @@ impl Default for WriterOptions {
             durability: Durability::default(),
             origin: String::new(),
             signing_seed: None,
+            cosigning_seed: None,
             checkpoint_lines: 256,
             checkpoint_interval: Duration::from_secs(1),
             epoch_lines: 65_536,

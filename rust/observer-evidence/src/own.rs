@@ -76,7 +76,9 @@ impl LogCheck {
             }
             records::PRUNE => {
                 let prune: Option<records::Prune> = serde_json::from_slice(event).ok();
-                found.pruned.extend(prune.into_iter().flat_map(|prune| prune.removed));
+                let removed = prune.map(|prune| prune.removed).unwrap_or_default();
+                found.pruned_before = records::pruned_with(found.pruned_before, &removed);
+                found.pruned.extend(removed);
             }
             records::WITNESS => {
                 let answer: Option<records::WitnessRecord> = serde_json::from_slice(event).ok();
@@ -107,7 +109,7 @@ impl LogCheck {
         if !right || Some(stated.origin.as_str()) != origin {
             return Err(self.broken("the checkpoint states another origin, size or root"));
         }
-        if let Some(signer) = &self.signer {
+        for signer in &self.signers {
             signer.verify(&parsed).map_err(|error| EvidenceError::MacMismatch {
                 fault: MacFault::Forged,
                 place: self.place(),

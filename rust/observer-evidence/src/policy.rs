@@ -12,7 +12,7 @@ pub struct PolicyText {
     pub origin: Option<String>,
     /// Every line must carry an HMAC, and the key must be at hand.
     pub require_hmac: bool,
-    /// C2SP verifier keys; a checkpoint of one of them must cover the log.
+    /// C2SP verifier keys; a checkpoint of a log that one of them signs must cover it.
     pub signers: Vec<String>,
     /// C2SP verifier keys of witnesses.
     pub witnesses: Vec<String>,
@@ -75,10 +75,10 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// Read a note and check that `signer` signed it, when there is one.
-    pub(crate) fn read(note: &str, signer: Option<&VerifierKey>, source: &'static str) -> Result<Self, NoteError> {
+    /// Read a note and check that all of `signers` signed it.
+    pub(crate) fn read(note: &str, signers: &[VerifierKey], source: &'static str) -> Result<Self, NoteError> {
         let parsed = Note::parse(note)?;
-        if let Some(signer) = signer {
+        for signer in signers {
             signer.verify(&parsed)?;
         }
         Ok(Self { checkpoint: Checkpoint::parse(parsed.text)?, note: note.to_owned(), source })

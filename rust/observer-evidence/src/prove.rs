@@ -3,7 +3,7 @@
 
 use crate::audit::Run;
 use crate::error::EvidenceError;
-use crate::files::{of_log, Form, LogFile};
+use crate::files::{hold, Form, LogFile};
 use crate::hash::Digest32;
 use crate::key::SecretKey;
 use crate::policy::{Known, Policy};
@@ -34,16 +34,19 @@ fn collect(run: &mut Run<'_>, files: &[LogFile], mut prover: Option<Prover>) -> 
 /// `Format` when the log holds no such line, no checkpoint that covers it, or lines before it that the proof needs are
 /// gone; a finding when the log does not hold.
 pub fn prove(path: &Path, sequence: u64, key: Option<&SecretKey>) -> Result<(RecordProof, Vec<u8>), EvidenceError> {
-    let (files, policy) = (of_log(path)?, Policy::default());
+    let (files, policy) = (hold(path)?, Policy::default());
     let mut first = Run::new(path, key, &policy, 1);
     first.collect_known();
     collect(&mut first, &files, None)?;
-    let signer = first.signer().ok_or_else(|| refuse(path, "the log signs no checkpoints".to_owned()))?;
+    let signers = first.signers();
+    if signers.is_empty() {
+        return Err(refuse(path, "the log signs no checkpoints".to_owned()));
+    }
     let found = &first.check.found;
     let sealed = found.last_checkpoint.as_ref().map(|checkpoint| checkpoint.note.clone());
     let notes = first.known.iter().map(|known| known.note.clone()).chain(found.witnessed.clone()).chain(sealed);
     let best = notes
-        .filter_map(|note| Known::read(&note, Some(&signer), "").ok())
+        .filter_map(|note| Known::read(&note, &signers, "").ok())
         .filter(|known| known.checkpoint.size <= first.check.chain.next_seq() && known.checkpoint.size > sequence)
         .max_by_key(|known| (known.note.lines().count(), known.checkpoint.size))
         .ok_or_else(|| refuse(path, format!("no checkpoint covers sequence {sequence} yet")))?;
@@ -62,7 +65,7 @@ pub fn prove_consistency(path: &Path, old: u64, new: u64, key: Option<&SecretKey
     if old == 0 || old == new {
         return Ok(Vec::new());
     }
-    let (files, policy) = (of_log(path)?, Policy::default());
+    let (files, policy) = (hold(path)?, Policy::default());
     let mut run = Run::new(path, key, &policy, 1);
     let prover = collect(&mut run, &files, Some(Prover::consistency(old, new)))?;
     let hashes = prover.and_then(|prover| prover.hashes);

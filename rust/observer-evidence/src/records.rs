@@ -49,6 +49,9 @@ pub struct Begin {
     /// The C2SP verifier key of the log's checkpoints.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<String>,
+    /// The C2SP verifier key of a second signature on each of them, of ML-DSA-44.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosigner: Option<String>,
     /// Only in `segment`.
     #[serde(flatten)]
     pub start: Option<SegmentStart>,
@@ -70,6 +73,13 @@ pub struct SegmentStart {
     pub frontier: Vec<String>,
     /// SHA-256 of the manifest of the file before.
     pub manifest: String,
+    /// All lines before this one were removed by policy, as `prune` records said that may have gone with them since.
+    #[serde(default, skip_serializing_if = "is_none_pruned")]
+    pub pruned: u64,
+}
+
+fn is_none_pruned(pruned: &u64) -> bool {
+    *pruned == 0
 }
 
 /// Which HMAC key signs from here on.
@@ -213,6 +223,14 @@ pub struct PrunedFile {
     pub last: u64,
     /// SHA-256 of its manifest, which stays.
     pub manifest: String,
+}
+
+/// Where the lines begin that are kept, once `removed` are gone as well as all before `pruned`. What is missing before them
+/// and was never declared is not declared by them either.
+pub(crate) fn pruned_with(pruned: u64, removed: &[PrunedFile]) -> u64 {
+    removed
+        .iter()
+        .fold(pruned, |pruned, file| if file.first <= pruned { pruned.max(file.last.saturating_add(1)) } else { pruned })
 }
 
 /// `witness`: what a witness answered to a checkpoint of this log.

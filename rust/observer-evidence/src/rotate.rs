@@ -114,6 +114,7 @@ impl LogWriter {
             size: chain.next_seq(),
             frontier: chain.tree.nodes().iter().map(|node| to_hex(node)).collect(),
             manifest: to_hex(&sha256(manifest)),
+            pruned: self.pruned,
         };
         let begin = Begin { hmac, start: Some(start), stamp, ..self.begin.clone() };
         let mac = self.key.as_ref().map(|key| &key.mac);
@@ -187,7 +188,8 @@ impl LogWriter {
             return Ok(Vec::new());
         }
         let stamp = self.stamp()?;
-        let removed = chosen.iter().map(|(_, file)| file.clone()).collect();
+        let removed: Vec<_> = chosen.iter().map(|(_, file)| file.clone()).collect();
+        self.pruned = records::pruned_with(self.pruned, &removed);
         self.seal_record(records::PRUNE, &records::Prune { removed, stamp })?;
         self.seal_checkpoint()?;
         self.sync()?;

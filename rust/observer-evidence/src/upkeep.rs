@@ -4,7 +4,7 @@
 use crate::error::EvidenceError;
 use crate::hash::to_hex;
 use crate::names;
-use crate::note::{Checkpoint, NoteSigner};
+use crate::note::Checkpoint;
 use crate::options::Durability;
 use crate::records::{self, CheckpointRecord, ClockRecord, EpochRecord, WitnessRecord};
 use crate::sidecar::Chainstate;
@@ -65,7 +65,8 @@ impl LogWriter {
     pub(crate) fn signed_note(&self) -> Option<String> {
         let checkpoint =
             Checkpoint { origin: self.begin.origin.clone(), size: self.chain.next_seq(), root: self.chain.tree.root() };
-        self.signer.as_ref().map(|signer: &NoteSigner| signer.sign(&checkpoint.text()))
+        let seconds = (self.options.clock)().wall_ns / 1_000_000_000;
+        self.signer.as_ref().map(|signer| signer.sign(&checkpoint, seconds))
     }
 
     /// Seal a checkpoint of all lines so far; nothing when the log signs none.

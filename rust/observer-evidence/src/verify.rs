@@ -51,6 +51,8 @@ pub struct ChainProof {
     pub origin: String,
     /// The verifier key that the log names for its checkpoints.
     pub signer: Option<String>,
+    /// The verifier key that it names for a second signature on them, of ML-DSA-44.
+    pub cosigner: Option<String>,
     /// Sequence of the first line proven.
     pub first_sequence: u64,
     /// Sequence of the last line proven.
@@ -91,6 +93,8 @@ pub struct ChainProof {
     pub checkpoint_size: Option<u64>,
     /// Older files that the log itself declares as removed by policy.
     pub pruned: Vec<PrunedFile>,
+    /// All lines before this sequence were removed by policy, as the log itself declares; 0 when none were.
+    pub pruned_before: u64,
     /// Steps of the wall clock.
     pub clock: Vec<ClockStep>,
 }
@@ -134,6 +138,7 @@ pub(crate) fn proof_of(check: &LogCheck, tail: Tail) -> Result<ChainProof, Evide
         log: begin.log.clone(),
         origin: begin.origin.clone(),
         signer: begin.signer.clone(),
+        cosigner: begin.cosigner.clone(),
         first_sequence: check.first_sequence,
         last_sequence: check.chain.next_seq().saturating_sub(1),
         lines: found.lines,
@@ -153,6 +158,7 @@ pub(crate) fn proof_of(check: &LogCheck, tail: Tail) -> Result<ChainProof, Evide
         checkpoints: found.checkpoints,
         checkpoint_size: found.last_checkpoint.as_ref().map(|checkpoint| checkpoint.size),
         pruned: found.pruned,
+        pruned_before: found.pruned_before,
         clock: found.clock,
     })
 }

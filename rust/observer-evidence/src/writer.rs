@@ -12,9 +12,9 @@ use crate::interrupted;
 use crate::json::check_event;
 use crate::key::SecretKey;
 use crate::line::MAX_EVENT_BYTES;
-use crate::note::NoteSigner;
 use crate::options::{Durability, Severity, WriterOptions};
 use crate::records::{self, Begin, End, Loss};
+use crate::signing::CheckpointSigner;
 use crate::stamp::Stamp;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -67,9 +67,11 @@ pub struct LogWriter {
     pub(crate) chain: ChainState,
     pub(crate) begin: Begin,
     pub(crate) key: Option<WriterKey>,
-    pub(crate) signer: Option<NoteSigner>,
+    pub(crate) signer: Option<CheckpointSigner>,
     pub(crate) segment: u64,
     pub(crate) segment_first: u64,
+    /// All lines before this one were removed by policy.
+    pub(crate) pruned: u64,
     pub(crate) cadence: Cadence,
     pub(crate) last_stamp: Option<Stamp>,
 }

@@ -32,10 +32,12 @@ class LogStore:
         """
         self._path, self._settings = path, settings
         seed = _seed(state / "checkpoint.seed") if settings.flag("checkpoints") else None
+        second = _seed(state / "checkpoint.ml-dsa.seed") if seed and settings.flag("ml_dsa") else None
         self._options = LogOptions(
             key=load_hmac_key(),
             origin="",
             signing_seed=seed,
+            cosigning_seed=second,
             checkpoint_ms=max(10, int(settings.number("exposed") * 1000)),
             rotate_bytes=settings.count("rotate"),
         )

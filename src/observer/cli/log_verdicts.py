@@ -84,6 +84,8 @@ def tell_audit(audit: Audit) -> list[str]:
             for item in proof.damage
         ]
         told += [f"  pruned      {safe(item['file'])}, as the log declares" for item in proof.pruned]
+        if proof.pruned_before:
+            told.append(f"  pruned      all before sequence {proof.pruned_before:,}, as the log declares")
         told += [
             f"  clock       stepped by {step['step_ns'] / 1e9:+.3f} s at sequence {step['sequence']:,}, as the log declares"
             for step in proof.clock
@@ -116,4 +118,10 @@ def _checkpoint(audit: Audit) -> str:
     if proof is None or proof.signer is None:
         return "none: the log signs no checkpoints"
     covered = "none yet" if audit.covered_size is None else f"up to sequence {audit.covered_size - 1:,}"
-    return f"{covered}, signed by {safe(proof.signer)}"
+    keys = [key for key in (proof.signer, proof.cosigner and _short(proof.cosigner)) if key]
+    return f"{covered}, signed by {' and '.join(map(safe, keys))}"
+
+
+def _short(key: str) -> str:
+    """An ML-DSA-44 key without its 1,750 digits."""
+    return f"{key.rpartition('+')[0]} (ML-DSA-44)"

@@ -21,6 +21,7 @@ class ChainProof:
         log: The log's random identity, 32 hexadecimal digits.
         origin: The log's name.
         signer: C2SP verifier key that the log names for its checkpoints, or None.
+        cosigner: The one of a second signature on each of them, ML-DSA-44, or None.
         first_sequence: Of the first line proven.
         last_sequence: Of the last line proven, inclusive.
         lines: Lines proven, the log's own records among them.
@@ -39,13 +40,15 @@ class ChainProof:
         repairs: Repairs of sidecars that the log declares.
         checkpoints: Checkpoints inside the log, all right.
         checkpoint_size: Lines that the last of them covers, or None.
-        pruned: Files that the log declares as removed by policy.
+        pruned: Files that the log declares as removed by policy, as far as the records that say so are at hand.
+        pruned_before: All lines before this sequence were removed by policy, as the log declares; 0 when none were.
         clock: Steps of the wall clock: `sequence`, `step_ns`, `declared`.
     """
 
     log: str
     origin: str
     signer: str | None
+    cosigner: str | None
     first_sequence: int
     last_sequence: int
     lines: int
@@ -65,6 +68,7 @@ class ChainProof:
     checkpoints: int
     checkpoint_size: int | None
     pruned: tuple[dict[str, Any], ...]
+    pruned_before: int
     clock: tuple[dict[str, Any], ...]
 
     @classmethod

@@ -41,6 +41,7 @@ class LogOptions:
         durability: `buffered`, `kernel` (survives `kill -9`), `group:LINES` or `disk` (survives power loss).
         origin: Name of the log for its checkpoints; empty makes one from its random identity.
         signing_seed: 32 bytes, the Ed25519 private key of the checkpoints; None makes none.
+        cosigning_seed: 32 bytes, the ML-DSA-44 private key (FIPS 204) that signs them as well; None leaves that out.
         checkpoint_lines: Most lines between two checkpoints.
         checkpoint_ms: Most time between two checkpoints while lines come, ms.
         epoch_lines: Most lines signed with one epoch's key.
@@ -54,6 +55,7 @@ class LogOptions:
     durability: str = "kernel"
     origin: str = ""
     signing_seed: bytes | None = None
+    cosigning_seed: bytes | None = None
     checkpoint_lines: int = 256
     checkpoint_ms: int = 1000
     epoch_lines: int = 65_536
@@ -107,9 +109,11 @@ class SealedLog:
 
     @classmethod
     def _start(cls, path: Path, options: LogOptions, *, create: bool) -> Self:
-        seed = options.signing_seed
-        if seed is not None and len(seed) != SEED_BYTES:
-            raise KeyUnusable(f"the signing key has {len(seed)} bytes, {SEED_BYTES} are needed")
+        for seed in (options.signing_seed, options.cosigning_seed):
+            if seed is not None and len(seed) != SEED_BYTES:
+                raise KeyUnusable(f"the signing key has {len(seed)} bytes, {SEED_BYTES} are needed")
+        if options.cosigning_seed is not None and options.signing_seed is None:
+            raise UsageError("ML-DSA-44 signs beside Ed25519: cosigning_seed needs signing_seed")
         return cls(_native.EvidenceWriter(os.fspath(path), create, asdict(options)), path)
 
     def append(self, event: bytes, severity: Severity = Severity.INFO) -> int:
@@ -163,7 +167,7 @@ class SealedLog:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The first record of the log's file: its `log` id, `origin`, `hmac` key id and `signer`."""
+        """The first record of the log's file: its `log` id, `origin`, `hmac` key id, `signer`, `cosigner`."""
         identity: dict[str, Any] = json.loads(self._open_writer.identity())
         return identity
 
