@@ -108,6 +108,20 @@ def test_oom_kills_are_counted_from_the_start_of_the_agent(machine: Machine) -> 
     assert (kill.severity, facts(kill)) == (EventSeverity.CRITICAL, {"kills": "2", "total": "9"})
 
 
+def test_oom_kills_while_the_agent_was_down_are_told_by_the_next_run_of_that_boot(machine: Machine) -> None:
+    set_resources(machine, oom=7)
+    machine.look(machine.make(ResourceMonitor))
+    set_resources(machine, oom=9)
+    machine.clock.move(5)
+    kill = machine.look(machine.make(ResourceMonitor))[0]
+    assert (kill.event_type, facts(kill)) == ("memory.oom_kill", {"kills": "2", "total": "9"})
+    set_resources(machine, oom=1)
+    other = machine.make(ResourceMonitor, boot_id="00000000-0000-0000-0000-000000000007")
+    assert [one.event_type for one in machine.look(other)] == ["resource.sample"], (
+        "another boot counts from 0"
+    )
+
+
 def test_cpu_must_be_busy_for_three_looks(machine: Machine) -> None:
     monitor = machine.make(ResourceMonitor)
     seen = []

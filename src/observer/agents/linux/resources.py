@@ -118,9 +118,15 @@ class ResourceMonitor(PeriodicCollector):
         pages = [max(0, vmstat.get(key, 0) - self._vmstat.get(key, 0)) for key in ("pswpin", "pswpout")]
         return pages[0] / seconds, pages[1] / seconds
 
+    def _kept_kills(self, total: int) -> int:
+        """The kernel's count when the run before last looked, in the same boot: what was killed since must not go untold."""
+        kept = self.context.positions.get(self.name)
+        same = isinstance(kept, dict) and kept.get("boot") == self.context.boot_id
+        return min(total, int(kept.get("oom_kill", total))) if same else total
+
     def _oom_kills(self, vmstat: dict[str, int]) -> Iterator[Observation]:
         total = vmstat.get("oom_kill", 0)
-        kills = total - self._vmstat.get("oom_kill", total)
+        kills = total - self._vmstat.get("oom_kill", self._kept_kills(total))
         if kills > 0:
             yield Observation(
                 "memory.oom_kill",
@@ -156,8 +162,15 @@ class ResourceMonitor(PeriodicCollector):
             "load1": self.read("/proc/loadavg", 64).split()[0].decode(),
             "dirty": str(memory.get("Dirty", 0) + memory.get("Writeback", 0)),
         }
+        kills = {"boot": self.context.boot_id, "oom_kill": self._vmstat.get("oom_kill", 0)}
         return Observation(
-            "resource.sample", _SOURCE, "Resource", EventSeverity.INFO, "Resource utilization", facts
+            "resource.sample",
+            _SOURCE,
+            "Resource",
+            EventSeverity.INFO,
+            "Resource utilization",
+            facts,
+            position=(self.name, kills),
         )
 
     def _judge(self, values: dict[str, float]) -> Iterator[Observation]:
