@@ -254,7 +254,7 @@ static __always_inline void end_call(struct slot *slot)
 	fill_head(&r->head, slot, OBS_CALL, slot->nr, now);
 	r->head.duration_low = took;
 	r->head.duration_high = took >> 32;
-	r->head.flags = OBS_NO_RESULT | slot->flags;
+	r->head.flags = OBS_NO_RESULT | (slot->flags & OBS_HAS_ENTRY);
 	r->head.args = 6;
 	r->result = 0;
 	r->args[0] = OBS_ARG0_READ(regs);

@@ -325,12 +325,34 @@ __noinline int take_step(u32 nr, u32 index)
 #define AFTER 1  /* what it wrote */
 #define BOTH 2
 
-static __always_inline void take(struct obs_plan *plan, u32 nr, u32 moment)
+/* Bits of the readings that may apply to a call with this value of the argument that decides. */
+static __noinline u64 steps_for(struct obs_plan *plan, u64 value)
 {
+	for (u32 i = 0; i < OBS_SELECT_MAX; i++) {
+		if (i >= plan->select_count)
+			break;
+		if (plan->select_values[i] == (value & plan->select_mask))
+			return plan->select_steps[i];
+	}
+	return plan->other_steps;
+}
+
+/* Does those of the chosen readings whose moment it is. */
+static __always_inline void take(struct obs_plan *plan, struct work *work, u32 nr, u32 moment)
+{
+	u32 which = plan->select_arg;
+	u64 steps = plan->other_steps;
+
+	if (which < 6)
+		steps = steps_for(plan, work->args[which]);
+	if (moment == BEFORE)
+		steps &= ~plan->exit_steps;
+	else if (moment == AFTER)
+		steps &= plan->exit_steps;
 	for (u32 i = 0; i < OBS_STEPS_MAX; i++) {
 		if (i >= plan->steps_count)
 			return;
-		if (moment == BOTH || plan->steps[i].at_exit == moment)
+		if (steps >> i & 1)
 			take_step(nr, i);
 	}
 }

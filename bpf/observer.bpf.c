@@ -13,6 +13,7 @@
 
 #define X32_BIT 0x40000000
 #define TS_COMPAT 2            /* thread_info.status; x86. Source: asm/thread_info.h */
+#define OBS_LATE 0x4000        /* of a slot, never sent: what the kernel reads is still there when the call returns */
 #define SECCOMP_MODE_FILTER 2  /* Source: linux/seccomp.h */
 
 #include "state.h"
@@ -76,6 +77,23 @@ static __always_inline void finish(struct obs_lane *lane, struct work *work, str
 	send(lane, work);
 }
 
+static __always_inline u64 arg_of(struct pt_regs *regs, u32 which)
+{
+	switch (which) {
+	case 0:
+		return OBS_ARG0(regs);
+	case 1:
+		return OBS_ARG1(regs);
+	case 2:
+		return OBS_ARG2(regs);
+	case 3:
+		return OBS_ARG3(regs);
+	case 4:
+		return OBS_ARG4(regs);
+	}
+	return OBS_ARG5(regs);
+}
+
 /* Reads memory before the call runs, or records the call that will not return. */
 static __noinline int early(u32 nr, struct pt_regs *regs, struct slot *slot)
 {
@@ -86,6 +104,10 @@ static __noinline int early(u32 nr, struct pt_regs *regs, struct slot *slot)
 	if (!lane || !work || !plan)
 		return 0;
 	bool last = plan->flags & OBS_NO_RETURN;
+	if ((plan->flags & OBS_EARLY_IF) && !(steps_for(plan, arg_of(regs, plan->select_arg)) & plan->exit_steps)) {
+		slot->flags |= OBS_LATE;
+		return 0;
+	}
 	enum begun begun = begin(lane, work, bound_of(plan));
 	if (begun != BEGUN) {
 		if (last)
@@ -107,7 +129,7 @@ static __noinline int early(u32 nr, struct pt_regs *regs, struct slot *slot)
 	fill_args(r, work->args, args);
 	work->result = 0;
 	work->at += CALL_BYTES(args);
-	take(plan, nr, BEFORE);
+	take(plan, work, nr, BEFORE);
 	if (!last) {
 		slot->flags |= OBS_HAS_ENTRY;
 		lane->seen--; /* not counted: the call it belongs to is */
@@ -221,8 +243,10 @@ int on_exit(u64 *ctx)
 	fill_args(r, work->args, args);
 	work->result = ctx[1];
 	work->at += CALL_BYTES(args);
-	if (plan && plan->steps_count)
-		take(plan, nr, plan->flags & OBS_READ_EARLY && !(flags & (OBS_SECCOMP | OBS_START_UNKNOWN)) ? AFTER : BOTH);
-	finish(lane, work, r, flags | slot->flags);
+	if (plan && plan->steps_count) {
+		bool before = (plan->flags & OBS_READ_EARLY) && !(slot->flags & OBS_LATE);
+		take(plan, work, nr, before && !(flags & (OBS_SECCOMP | OBS_START_UNKNOWN)) ? AFTER : BOTH);
+	}
+	finish(lane, work, r, flags | (slot->flags & ~OBS_LATE));
 	return 0;
 }

@@ -11,6 +11,7 @@
 
 #define OBS_CALLS_MAX 512       /* syscall numbers with a plan; larger ones are recorded without memory */
 #define OBS_STEPS_MAX 40        /* readings of memory in one plan */
+#define OBS_SELECT_MAX 16       /* values of the argument that tells which readings apply */
 #define OBS_VALUES_MAX 16       /* values a condition compares with */
 #define OBS_CONTENT_MAX 0x10000 /* no further memory is taken once a record is this long */
 #define OBS_READ_MAX 0x1000     /* most that is taken from one place: PATH_MAX */
@@ -127,6 +128,7 @@ enum obs_plan_flag {
 	OBS_WANTED = 1,     /* the caller chose this call */
 	OBS_READ_EARLY = 2, /* memory the kernel reads is read before the call: the call overwrites or abandons it */
 	OBS_NO_RETURN = 4,  /* recorded when it begins: there may be no end */
+	OBS_EARLY_IF = 8,   /* with 2: only when one of the steps at exit applies, by its condition */
 };
 
 struct obs_plan {
@@ -134,6 +136,13 @@ struct obs_plan {
 	__u32 steps_count;
 	__u32 args;  /* registers that mean something */
 	__u32 bound; /* no message of this call is longer */
+	__u32 select_arg;   /* the argument that tells which steps may apply; 6 or more for none */
+	__u32 select_count; /* values in use */
+	__u64 select_mask;
+	__u64 select_values[OBS_SELECT_MAX];
+	__u64 select_steps[OBS_SELECT_MAX]; /* bits of the steps that may apply with this value, */
+	__u64 other_steps;                  /* and with any other */
+	__u64 exit_steps;                   /* bits of the steps at exit */
 	struct obs_step steps[OBS_STEPS_MAX];
 };
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Measures the encoder alone: log records of eight attributes, as protobuf and as JSON; prints one JSON object.
+//! Measures the encoder alone: log records of eight attributes, searched for secrets, as protobuf and as JSON; prints one JSON object.
 
 use observer_export::batch::Envelope;
 use observer_export::signal::{Attribute, Form, Log, Signal, Value};
-use observer_export::{json, protobuf, Batch};
+use observer_export::{json, protobuf, Batch, Redactor};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -31,13 +31,15 @@ fn record(number: u64) -> Log<'static> {
     }
 }
 
-fn rate(form: Form) -> (f64, u64) {
+fn rate(form: Form, redact: bool) -> (f64, u64) {
+    let redactor = Redactor::new(redact);
     let envelope = Arc::new(Envelope::new(form, &[], "0"));
     let (trace, started, mut bytes) = ([7; 16], Instant::now(), 0);
     for first in (0..RECORDS).step_by(BATCH as usize) {
         let mut batch = Batch::new(Signal::Logs, Arc::clone(&envelope));
         for number in first..(first + BATCH).min(RECORDS) {
-            let log = record(number);
+            let mut log = record(number);
+            redactor.log(&mut log);
             match form {
                 Form::Protobuf => batch.push(|out| protobuf::log(out, &trace, &log)),
                 Form::Json => batch.push(|out| json::log(out, &trace, &log)),
@@ -49,7 +51,8 @@ fn rate(form: Form) -> (f64, u64) {
 }
 
 fn main() {
-    let (protobuf, protobuf_bytes) = rate(Form::Protobuf);
-    let (json, json_bytes) = rate(Form::Json);
-    println!("{{\"protobuf\":{protobuf:.0},\"protobuf_bytes\":{protobuf_bytes},\"json\":{json:.0},\"json_bytes\":{json_bytes}}}");
+    let (unsearched, _) = rate(Form::Protobuf, false);
+    let (protobuf, protobuf_bytes) = rate(Form::Protobuf, true);
+    let (json, json_bytes) = rate(Form::Json, true);
+    println!("{{\"unsearched\":{unsearched:.0},\"protobuf\":{protobuf:.0},\"protobuf_bytes\":{protobuf_bytes},\"json\":{json:.0},\"json_bytes\":{json_bytes}}}");
 }

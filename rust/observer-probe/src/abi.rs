@@ -7,6 +7,8 @@ pub const VERSION: u32 = 3;
 pub const CALLS_MAX: usize = 512;
 /// Readings of memory in one plan.
 pub const STEPS_MAX: usize = 40;
+/// Values of the argument that tells which readings apply.
+pub const SELECT_MAX: usize = 16;
 /// Values one condition compares with.
 pub const VALUES_MAX: usize = 16;
 /// Bytes of a block of messages.
@@ -174,7 +176,7 @@ pub struct Step {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Bits: 1 wanted, 2 read early, 4 no return.
+    /// Bits: 1 wanted, 2 read early, 4 no return, 8 early only when a step at exit applies.
     pub flags: u32,
     /// Steps in use.
     pub steps_count: u32,
@@ -182,6 +184,20 @@ pub struct Plan {
     pub args: u32,
     /// No message of this call is longer, bytes.
     pub bound: u32,
+    /// The argument that tells which steps may apply; 6 or more for none.
+    pub select_arg: u32,
+    /// Values in use.
+    pub select_count: u32,
+    /// Bits of that argument that count.
+    pub select_mask: u64,
+    /// Its values.
+    pub select_values: [u64; SELECT_MAX],
+    /// Bits of the steps that may apply with each of them.
+    pub select_steps: [u64; SELECT_MAX],
+    /// And with any other.
+    pub other_steps: u64,
+    /// Bits of the steps at exit.
+    pub exit_steps: u64,
     /// The readings.
     pub steps: [Step; STEPS_MAX],
 }
@@ -262,7 +278,20 @@ pub struct Loss {
 
 impl Default for Plan {
     fn default() -> Self {
-        Plan { flags: 0, steps_count: 0, args: 6, bound: FIXED as u32, steps: [Step::default(); STEPS_MAX] }
+        Plan {
+            flags: 0,
+            steps_count: 0,
+            args: 6,
+            bound: FIXED as u32,
+            select_arg: u32::MAX,
+            select_count: 0,
+            select_mask: 0,
+            select_values: [0; SELECT_MAX],
+            select_steps: [0; SELECT_MAX],
+            other_steps: u64::MAX,
+            exit_steps: 0,
+            steps: [Step::default(); STEPS_MAX],
+        }
     }
 }
 
@@ -271,7 +300,7 @@ const _: () = assert!(size_of::<Call>() == 88);
 const _: () = assert!(size_of::<BlobHead>() == 8);
 const _: () = assert!(size_of::<Event>() == 88);
 const _: () = assert!(size_of::<Step>() == 152);
-const _: () = assert!(size_of::<Plan>() == 16 + STEPS_MAX * 152);
+const _: () = assert!(size_of::<Plan>() == 48 + SELECT_MAX * 16 + STEPS_MAX * 152);
 const _: () = assert!(size_of::<Lane>() == 192 + BLOCKS_MAX);
 const _: () = assert!(size_of::<LossKey>() == 16);
 const _: () = assert!(size_of::<Loss>() == 24);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Turns the syscall tables' fetch plans into the probe's own table, so that neither knows a call by name.
 
-use crate::abi::{Plan, Step, CALLS_MAX, CONTENT_MAX, FIXED, READ_MAX, VALUES_MAX};
+use crate::abi::{Plan, Step, CALLS_MAX, CONTENT_MAX, FIXED, READ_MAX, SELECT_MAX, VALUES_MAX};
 use crate::error::ProbeError;
 use observer_model::{Arch, Classes, Cond, Fetch, Len, Shape, Syscall, When};
 use std::collections::BTreeSet;
@@ -16,6 +16,7 @@ pub const ARCH: Arch = Arch::Aarch64;
 const WANTED: u32 = 1;
 const READ_EARLY: u32 = 2;
 const NO_RETURN: u32 = 4;
+const EARLY_IF: u32 = 8;
 
 /// Calls whose caller's memory is gone when they return.
 const REPLACES_MEMORY: [&str; 2] = ["execve", "execveat"];
@@ -104,6 +105,31 @@ fn bound(steps: &[Step]) -> u32 {
     sum.min(CONTENT_MAX + 2 * READ_MAX) as u32
 }
 
+/// Tells by the value of one argument which steps may apply, where all conditions ask about the same one and about few values.
+fn select(plan: &mut Plan, steps: &[Step]) {
+    let bits = |test: &dyn Fn(&Step) -> bool| steps.iter().enumerate().fold(0, |all, (i, s)| all | u64::from(test(s)) << i);
+    plan.exit_steps = bits(&|step| step.at_exit == 1);
+    let conditional: Vec<&Step> = steps.iter().filter(|step| step.condition != 0).collect();
+    let Some(first) = conditional.first() else { return };
+    let listed = |step: &Step| step.values.iter().take(step.values_count as usize).copied().collect::<Vec<u64>>();
+    let values: BTreeSet<u64> = conditional.iter().flat_map(|step| listed(step)).collect();
+    let alike = conditional.iter().all(|step| (step.condition_arg, step.mask) == (first.condition_arg, first.mask));
+    if !alike || values.len() > SELECT_MAX {
+        return;
+    }
+    let may = |step: &Step, value: Option<u64>| match step.condition {
+        0 => true,
+        1 => value.is_some_and(|value| listed(step).contains(&value)),
+        _ => value.is_none_or(|value| !listed(step).contains(&value)),
+    };
+    (plan.select_arg, plan.select_mask) = (u32::from(first.condition_arg), first.mask);
+    plan.select_count = values.len() as u32;
+    plan.other_steps = bits(&|step| may(step, None));
+    for ((value, into), steps) in values.iter().zip(&mut plan.select_values).zip(&mut plan.select_steps) {
+        (*into, *steps) = (*value, bits(&|step| may(step, Some(*value))));
+    }
+}
+
 /// The plan of one call.
 #[must_use]
 pub fn plan(call: &Syscall, wanted: bool) -> Option<Plan> {
@@ -113,8 +139,11 @@ pub fn plan(call: &Syscall, wanted: bool) -> Option<Plan> {
     out.steps_count = u32::try_from(all.len()).ok()?;
     out.bound = bound(&all);
     out.args = u32::try_from(call.args.len()).ok()?;
-    if overwritten(call.fetches) || REPLACES_MEMORY.contains(&call.name) {
+    select(&mut out, &all);
+    if REPLACES_MEMORY.contains(&call.name) {
         out.flags |= READ_EARLY;
+    } else if overwritten(call.fetches) {
+        out.flags |= READ_EARLY | EARLY_IF;
     }
     if NEVER_RETURNS.contains(&call.name) {
         out.flags |= NO_RETURN;
@@ -179,11 +208,24 @@ mod tests {
     }
 
     #[test]
+    fn the_form_of_a_call_tells_what_is_read() {
+        let fcntl = plan(observer_model::by_name(ARCH, "fcntl").unwrap(), true).unwrap();
+        let chosen = |value: u64| {
+            let known = fcntl.select_values.iter().take(fcntl.select_count as usize).position(|v| *v == value);
+            known.map_or(fcntl.other_steps, |at| fcntl.select_steps[at])
+        };
+        let (get, set, duplicate) = (chosen(5), chosen(6), chosen(0));
+        assert_eq!((get.count_ones(), (get & fcntl.exit_steps).count_ones()), (2, 1), "F_GETLK is read and written");
+        assert_eq!((set.count_ones(), set & fcntl.exit_steps), (1, 0), "F_SETLK is only read");
+        assert_eq!(duplicate, 0);
+    }
+
+    #[test]
     fn what_the_kernel_overwrites_is_read_before() {
         let flags = |name| plan(observer_model::by_name(ARCH, name).unwrap(), true).unwrap().flags;
         assert_eq!(flags("openat"), WANTED);
         assert_eq!(flags("execve"), WANTED | READ_EARLY);
-        assert_eq!(flags("getsockopt"), WANTED | READ_EARLY);
+        assert_eq!(flags("getsockopt"), WANTED | READ_EARLY | EARLY_IF);
         assert_eq!(flags("exit_group"), WANTED | NO_RETURN);
     }
 }
