@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import random
@@ -17,7 +18,7 @@ import pytest
 from observer import snapshot
 from observer.errors import ObserverError
 from tests.snapshot.conftest import Start
-from tests.snapshot.test_capture import let_it_wait
+from tests.snapshot.test_capture import compare_with_the_process, let_it_wait
 
 KILLS = int(os.environ.get("OBSERVER_SNAPSHOT_KILLS", "12"))
 
@@ -70,6 +71,44 @@ def test_a_target_that_changes_without_end_is_captured_each_time(start: Start) -
         snapshot.verify_snapshot(snapshot.open_snapshot(taken.snapshot_id), snapshot.SnapshotStore())
         assert process.poll() is None
     del snapshotter
+    assert_unharmed(process.pid)
+
+
+@pytest.mark.parametrize("tracking", ["auto", "stop"])
+def test_a_target_that_executes_another_program_is_captured_anew(start: Start, tracking: str) -> None:
+    process = start("turncoat", "wait")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    snapshotter = snapshot.Snapshotter(snapshot.process_target(process.pid))
+    options = snapshot.SnapshotOptions(tracking=tracking)
+    for _ in range(4):
+        let_it_wait(process.pid)
+        file = snapshot.open_snapshot(snapshotter.take(options).snapshot_id)
+        let_it_wait(process.pid)
+        assert compare_with_the_process(file.path, process.pid) > 64
+        snapshot.verify_snapshot(file, snapshot.SnapshotStore())
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"ready\n"
+
+
+def test_a_target_that_executes_itself_without_end_is_never_half_of_two(start: Start) -> None:
+    process = start("turncoat", "on")
+    snapshotter = snapshot.Snapshotter(snapshot.process_target(process.pid))
+    lives = set()
+    for _ in range(12):
+        taken = snapshotter.take(snapshot.SnapshotOptions(format=snapshot.SnapshotFormat.RAW))
+        analysis = snapshot.Analysis(snapshot.open_snapshot(taken.snapshot_id))
+        writable = [r for r in analysis.maps() if "/turncoat" in (r.name or "") and r.permissions.write]
+        for region in writable:
+            pages = [set(analysis.read(region.address + at, 4096)) for at in range(0, region.size, 4096)]
+            whole = [next(iter(page)) for page in pages if len(page) == 1 and 0 not in page]
+            falls = [pair for pair in itertools.pairwise(whole) if pair[0] != pair[1]]
+            assert len(falls) <= 1, f"memory of several lives: {whole}"  # one, while it is being filled
+            lives.update(whole)
+        assert process.poll() is None
+    del snapshotter
+    assert len(lives) > 1
     assert_unharmed(process.pid)
 
 

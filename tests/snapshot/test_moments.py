@@ -19,6 +19,7 @@ from observer import _native, snapshot
 from observer.errors import CapabilityError, NotFoundError, UsageError
 from observer.trace.reading import Recording
 from tests.snapshot.independent import PAGE, Reader
+from tests.snapshot.test_image import recreate
 
 pytestmark = pytest.mark.skipif(
     platform.machine() != "x86_64", reason="replay is for x86-64: moments of a recording are NOT tested"
@@ -151,6 +152,21 @@ def test_a_debugger_sees_functions_of_that_moment(recording: Path, tmp_path: Pat
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "second_part" in shown
     assert "main" in shown
+    assert '"second words"' in shown
+
+
+def test_a_process_of_that_moment_stands_for_a_debugger(recording: Path) -> None:
+    if shutil.which("gdb") is None:
+        pytest.skip("gdb is not installed: attaching to a past moment is NOT tested")
+    analysis = snapshot.Analysis(at(recording, writes(recording)[b"two"] + 1))
+    with recreate(analysis) as image:
+        exe = analysis.file.manifest["processes"][0]["exe"]
+        command = ["gdb", "-batch", "-nx", "-ex", f"file {exe}", "-ex", f"attach {image.pid}"]
+        for words in ("bt", "x/s heap+8192"):
+            command += ["-ex", words]
+        shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+        assert image.absent_pages == 0
+    assert "second_part" in shown
     assert '"second words"' in shown
 
 

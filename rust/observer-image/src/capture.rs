@@ -4,7 +4,6 @@
 use crate::components::{self, Part};
 use crate::draft::{Changes, RegionDraft};
 use crate::error::{ImageError, Result};
-use crate::forked::{self, Forked};
 use crate::kept::Kept;
 use crate::layer::{self, Layer};
 use crate::maps;
@@ -16,7 +15,7 @@ use crate::procfs;
 use crate::request::Request;
 use crate::session::{scope, Report, Secrets, Session, Watched};
 use crate::standing::{self, Standing};
-use crate::stop::{Held, Stop};
+use crate::stop::Stop;
 use crate::tracking::{self, Tracker};
 use crate::{finish, sys};
 use observer_snapshot::layout::Codec;
@@ -134,9 +133,7 @@ impl Capture<'_> {
 
     fn take(&mut self) -> Result<Vec<Standing>> {
         let members: Vec<u32> = scope(self.request).members().into_iter().collect();
-        self.session
-            .watched
-            .retain(|pid, watched| members.contains(pid) && procfs::start_ticks(*pid) == Some(watched.start_ticks));
+        self.session.watched.retain(|pid, watched| members.contains(pid) && watched.is_followed(*pid));
         for pid in &members {
             // One that has gone meanwhile is simply not a member any more.
             if let Err(error) = self.prepare(*pid) {
@@ -263,11 +260,7 @@ impl Capture<'_> {
         self.instant = (sys::wall_ns(), sys::boot_ns());
         let mut out = Vec::new();
         for pid in stop.processes() {
-            if !self.session.watched.contains_key(&pid) {
-                self.labels.push(format!("process {pid} began during the capture and is stopped and copied"));
-                self.session.watched.insert(pid, watch_now(pid)?);
-                self.parts.extend(components::early(pid));
-            }
+            self.look_who(pid)?;
             let held = stop.threads(pid);
             let parts = held.iter().flat_map(|thread| components::of_thread(*thread)).collect();
             let copy = self.fork(pid, &held); // after the registers were read: a thread of it does it
@@ -282,29 +275,6 @@ impl Capture<'_> {
         let out = self.read_what_is_left(out);
         self.phases_ns[2] = sys::monotonic_ns() - stop.began_ns - self.phases_ns[0] - self.phases_ns[1];
         out
-    }
-
-    /// Let a process that is not followed fork a copy of itself, where that is wanted and there is memory for it.
-    fn fork(&mut self, pid: u32, held: &[Held]) -> Option<Forked> {
-        let followed = self.session.watched.get(&pid).is_some_and(|watched| watched.tracker.is_some());
-        if followed || !matches!(self.request.tracking.as_str(), "" | "auto" | "fork") {
-            return None;
-        }
-        let held = *held.first()?;
-        let made = match forked::too_little_memory(pid) {
-            Some(why) => Err(why),
-            None => Forked::of(held),
-        };
-        match made {
-            Ok(copy) => {
-                self.forked += 1;
-                Some(copy)
-            }
-            Err(why) => {
-                self.labels.push(format!("process {pid} is not forked, but stopped and copied: {why}"));
-                None
-            }
-        }
     }
 
     fn copy_layer(&mut self, first: Option<u32>) -> Result<()> {
@@ -379,19 +349,17 @@ pub(crate) fn hashed_only(regions: &[RegionDraft]) -> Vec<Stretch> {
     regions.iter().filter(|region| region.decision.policy == "hash").map(RegionDraft::span).collect()
 }
 
-pub(crate) fn watch(pid: u32) -> Result<Watched> {
-    let flags = maps::flags(pid);
-    Ok(Watched { flags, ..watch_now(pid)? })
+pub(crate) fn open_map(pid: u32) -> Result<PageMap> {
+    PageMap::open(pid).map_err(|error| crate::error::refused("read the page map of", pid, error))
 }
 
-/// Without the flags, which take long to read.
-fn watch_now(pid: u32) -> Result<Watched> {
-    let map = PageMap::open(pid).map_err(|error| crate::error::refused("read the page map of", pid, error))?;
+pub(crate) fn watch(pid: u32) -> Result<Watched> {
+    let map = open_map(pid)?;
     Ok(Watched {
         start_ticks: procfs::start_ticks(pid).ok_or(ImageError::Gone(pid))?,
         tracker: None,
         map,
-        flags: std::collections::HashMap::new(),
+        flags: maps::flags(pid),
         regions: Vec::new(),
         marked: Vec::new(),
         armed: Vec::new(),

@@ -30,5 +30,6 @@ pub mod standing;
 pub mod stop;
 pub mod sys;
 pub mod tracking;
+pub mod who;
 
 pub use error::ImageError;

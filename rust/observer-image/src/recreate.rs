@@ -68,7 +68,7 @@ pub fn recreate(snapshot: &mut Snapshot, pid: u32) -> Result<(Cell, Recreated)> 
         cell.add_thread().map_err(refused("a thread"))?;
     }
     name_threads(snapshot, &cell, &process);
-    describe_memory(snapshot, &cell, pid);
+    describe_memory(snapshot, &cell, &process);
     lock(&cell)?;
     for (tid, now) in process.threads.iter().zip(&cell.threads) {
         set_thread(snapshot, (pid, *tid), *now)?;
@@ -168,14 +168,9 @@ fn name_threads(snapshot: &Snapshot, cell: &Cell, process: &Process) {
 
 /// Tell the kernel where arguments, heap and the auxiliary vector are, so that debuggers find loaded libraries. Source: prctl(2),
 /// `struct prctl_mm_map`. A kernel that does not take it leaves only that out.
-fn describe_memory(snapshot: &Snapshot, cell: &Cell, pid: u32) {
-    let stat = part(snapshot, "process", "stat", (pid, 0));
-    let auxv = part(snapshot, "process", "auxv", (pid, 0));
-    let text = String::from_utf8_lossy(&stat).into_owned();
-    let Some((_, rest)) = text.rsplit_once(')') else { return };
-    let words: Vec<u64> = rest.split_ascii_whitespace().map(|word| word.parse().unwrap_or(0)).collect();
-    let field = |number: usize| words.get(number - 3).copied().unwrap_or(0); // as proc(5) numbers them
-    let places = [26, 27, 45, 46, 47, 47, 28, 48, 49, 50, 51].map(field);
+fn describe_memory(snapshot: &Snapshot, cell: &Cell, process: &Process) {
+    let auxv = part(snapshot, "process", "auxv", (process.pid, 0));
+    let places = places(&part(snapshot, "process", "stat", (process.pid, 0)), process);
     let mut bytes: Vec<u8> = places.iter().flat_map(|place| place.to_le_bytes()).collect();
     let behind = cell.room() + bytes.len() as u64 + 16;
     bytes.extend_from_slice(&behind.to_le_bytes());
@@ -187,6 +182,18 @@ fn describe_memory(snapshot: &Snapshot, cell: &Cell, pid: u32) {
         let call = (libc::SYS_prctl as u64, [libc::PR_SET_MM as u64, libc::PR_SET_MM_MAP as u64, cell.room(), size, 0, 0]);
         let _ = cell.call_with(cell.pid, &bytes, call);
     }
+}
+
+/// Code, data, heap, stack, arguments and environment, as proc(5) numbers them in /proc/PID/stat; of a moment of a recording, which
+/// has no such file, what the kernel takes for them: its own check is that they lie in order.
+fn places(stat: &[u8], process: &Process) -> [u64; 11] {
+    let text = String::from_utf8_lossy(stat);
+    let Some((_, rest)) = text.rsplit_once(')') else {
+        let (start, end) = process.regions.first().map_or((0, 0), |region| (region.start, region.end()));
+        return [start, end, start, end, end, end, end, start, end, start, end];
+    };
+    let words: Vec<u64> = rest.split_ascii_whitespace().map(|word| word.parse().unwrap_or(0)).collect();
+    [26, 27, 45, 46, 47, 47, 28, 48, 49, 50, 51].map(|number: usize| words.get(number - 3).copied().unwrap_or(0))
 }
 
 /// From here on every system call of every thread is trapped.

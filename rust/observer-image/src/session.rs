@@ -72,6 +72,15 @@ pub struct Watched {
     pub armed: Vec<Stretch>,
 }
 
+impl Watched {
+    /// Its marks are still those of that process: it is the same, and runs the same program.
+    #[must_use]
+    pub fn is_followed(&self, pid: u32) -> bool {
+        let same = crate::procfs::start_ticks(pid) == Some(self.start_ticks);
+        same && self.tracker.as_ref().is_some_and(Tracker::is_alive)
+    }
+}
+
 /// What a capture tells.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {

@@ -287,6 +287,25 @@ pub fn uffd_register(fd: &OwnedFd, start: u64, len: u64) -> io::Result<()> {
     check(unsafe { libc::ioctl(fd.as_raw_fd(), UFFDIO_REGISTER as _, ptr::addr_of_mut!(register)) }.into()).map(drop)
 }
 
+/// `struct uffdio_writeprotect`.
+#[repr(C)]
+struct UffdWriteProtect {
+    start: u64,
+    len: u64,
+    mode: u64,
+}
+
+const UFFDIO_WRITEPROTECT: libc::c_ulong = 0xc018_aa06;
+
+/// False when the memory that the descriptor was made for is gone: its process has executed another program, or ended.
+#[must_use]
+pub fn uffd_is_alive(fd: &OwnedFd) -> bool {
+    let mut nothing = UffdWriteProtect { start: 4096, len: 4096, mode: 0 }; // where nothing can be mapped
+                                                                            // SAFETY: the structure is live and of the size that the number says.
+    let done = unsafe { libc::ioctl(fd.as_raw_fd(), UFFDIO_WRITEPROTECT as _, ptr::addr_of_mut!(nothing)) };
+    done == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+}
+
 fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: t is a valid timespec.

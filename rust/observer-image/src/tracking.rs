@@ -27,6 +27,12 @@ impl Tracker {
         Ok(Tracker { uffd, stood_ns })
     }
 
+    /// False when the process has executed another program since: these marks are of memory that is gone.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        sys::uffd_is_alive(&self.uffd)
+    }
+
     /// Register a mapping; false when the kernel does not take this kind.
     #[must_use]
     pub fn register(&self, mapping: &Mapping) -> bool {
