@@ -36,6 +36,11 @@ pub const NUMBERED: [usize; 16] = [
 const RSP_NUMBER: u8 = 4;
 const SLOT_RAX: u64 = 0;
 const SLOT_FLAGS: u64 = 8;
+/// Where the floating point registers are saved to be compared, and where ST0 is in what is saved.
+const SAVED: u64 = 2048;
+const SAVED_ST: u64 = 32;
+/// In lists of vector registers, ST0 has this number.
+pub const FIRST_ST: u8 = 16;
 
 /// What to compare with.
 #[derive(Clone, Copy, Debug)]
@@ -161,7 +166,15 @@ impl Maker {
             self.code.extend(address.to_le_bytes());
             self.compare_register(0, u64::from_le_bytes(*bytes))?;
         }
+        if wanted.vectors.iter().any(|(number, _)| *number >= FIRST_ST) {
+            self.slot(&[0x48, 0x0f, 0xae, 0x05], SAVED)?; // fxsave64
+        }
         for (number, word) in wanted.vectors {
+            if let Some(stack) = number.checked_sub(FIRST_ST) {
+                self.slot(&[0x48, 0x8b, 0x05], SAVED + SAVED_ST + 16 * u64::from(stack))?;
+                self.compare_register(0, *word)?;
+                continue;
+            }
             self.code.extend([0x66, 0x48 | (number >> 3 & 1) << 2, 0x0f, 0x7e, 0xc0 | (number & 7) << 3]); // movq rax, xmm
             self.compare_register(0, *word)?;
         }
@@ -226,7 +239,7 @@ impl Comparer {
         maker.code.extend(moved);
         maker.code.push(0xe9);
         maker.relative(after, 0)?;
-        (maker.code.len() as u64 <= PAGE && maker.data.len() as u64 <= PAGE).then_some(())?;
+        (maker.code.len() as u64 <= PAGE && maker.data.len() as u64 <= SAVED).then_some(())?;
         let jump = jump(rip, base, place.length)?;
         let mut original = vec![0u8; place.length];
         (observer_capture::sys::read_memory(tid, rip, &mut original) == place.length).then_some(())?;

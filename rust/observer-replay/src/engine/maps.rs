@@ -132,9 +132,19 @@ pub fn hash_bytes(mut hash: u64, bytes: &[u8]) -> u64 {
 pub const HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
 
 /// Checksum of all private memory that the process can write and has touched; None when that is more than `limit` bytes. Pages of
-/// zeros count as untouched; the sum does not depend on how pages are spread over mappings. `skip` are the engine's own parts of the
+/// zeros count as untouched; the sum does not depend on how pages are spread over mappings. The stack that `rsp` points into does not
+/// count: in the holes of its frames lies what the dynamic linker saved there (XSAVEC), and that tells which vector registers the
+/// processor happens to know to be zero. `skip` are the engine's own parts of the
 /// address space.
 pub fn checksum(pid: Tid, skip: &[(u64, u64)], limit: u64, rsp: u64) -> io::Result<Option<u64>> {
+    private_sum(pid, skip, limit, &|bytes, _, region| {
+        if rsp >= region.start && rsp < region.end {
+            bytes.fill(0);
+        }
+    })
+}
+
+fn private_sum(pid: Tid, skip: &[(u64, u64)], limit: u64, forget: &dyn Fn(&mut [u8], u64, &Region)) -> io::Result<Option<u64>> {
     let pagemap = Pagemap::open(pid)?;
     let (mut sum, mut total, mut buffer) = (0u64, 0u64, vec![0u8; 256 * PAGE as usize]);
     for region in regions(pid)? {
@@ -144,7 +154,7 @@ pub fn checksum(pid: Tid, skip: &[(u64, u64)], limit: u64, rsp: u64) -> io::Resu
         pagemap.own_runs(&region, &mut |address, length| {
             total += length as u64;
             let got = if total > limit { 0 } else { read_memory(pid, address, &mut buffer[..length]) };
-            forget(&mut buffer[..got], address, &region, rsp);
+            forget(&mut buffer[..got], address, &region);
             for (number, page) in buffer[..got].chunks(PAGE as usize).enumerate() {
                 if page.iter().any(|byte| *byte != 0) {
                     sum = sum.wrapping_add(hash_bytes(HASH_START ^ (address + number as u64 * PAGE), page));
@@ -158,7 +168,8 @@ pub fn checksum(pid: Tid, skip: &[(u64, u64)], limit: u64, rsp: u64) -> io::Resu
 /// Checksum of everything that a computation without calls goes on from, but for the general registers: memory as in [`checksum`],
 /// memory that is shared, vector registers. Two moments of one computation with the same sum and registers have the same future.
 pub fn state_sum(tid: Tid, skip: &[(u64, u64)], limit: u64, rsp: u64) -> io::Result<Option<u64>> {
-    let Some(mut sum) = checksum(tid, skip, limit, rsp)? else { return Ok(None) };
+    let dead = |bytes: &mut [u8], address: u64, region: &Region| forget(bytes, address, region, rsp);
+    let Some(mut sum) = private_sum(tid, skip, limit, &dead)? else { return Ok(None) };
     let (mut buffer, mut total) = (vec![0u8; 256 * PAGE as usize], 0);
     for region in regions(tid)?.iter().filter(|r| r.shared && r.prot & libc::PROT_WRITE.unsigned_abs() != 0 && !r.is_kernels()) {
         let mut at = region.start;

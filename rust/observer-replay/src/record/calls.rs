@@ -270,6 +270,7 @@ impl Tracer<'_> {
         task.boundary = regs;
         task.gadget = begun.gadget;
         task.space = space;
+        task.own_stacks = false;
         task.cadence = Cadence::default();
         (task.shares, task.heap_end, task.clear_tid, task.robust, task.interrupted) = (false, 0, 0, 0, None);
         let id = task.id;
@@ -317,6 +318,7 @@ fn requeue(task: &mut Task) {
 /// Addresses that matter when the thread ends.
 fn note_addresses(task: &mut Task, call: &Call) {
     match i64::from(call.nr) {
+        libc::SYS_sigaltstack => task.own_stacks |= call.args[0] != 0,
         libc::SYS_set_tid_address => task.clear_tid = call.args[0],
         libc::SYS_set_robust_list => task.robust = call.args[0],
         _ => {}

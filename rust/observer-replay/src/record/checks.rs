@@ -51,7 +51,7 @@ impl Tracer<'_> {
     pub(super) fn check(&mut self, tid: Tid) {
         let Some(task) = self.tasks.get(&tid) else { return };
         let alone = self.tasks.values().filter(|other| other.space == task.space).count() == 1;
-        if !alone {
+        if !alone || task.own_stacks {
             return;
         }
         let rsp = sys::registers(tid).map_or(0, |regs| regs.rsp());

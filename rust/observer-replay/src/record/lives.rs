@@ -57,12 +57,8 @@ impl Tracer<'_> {
         let Some(maker) = self.tasks.get(&parent) else { return Ok(()) };
         let thread = bits & CLONE_THREAD != 0;
         let mut task = maker.child(id, child, thread, if own { space } else { maker.space });
-        if bits & CLONE_PARENT != 0 && !thread {
-            task.parent = maker.parent;
-        }
-        if bits & CLONE_CHILD_CLEARTID != 0 {
-            task.clear_tid = child_word;
-        }
+        task.parent = if bits & CLONE_PARENT != 0 && !thread { maker.parent } else { task.parent };
+        task.clear_tid = if bits & CLONE_CHILD_CLEARTID != 0 { child_word } else { 0 };
         task.boundary = sys::registers(child).map_err(ReplayError::io("read registers"))?;
         let effects = ids_written((bits, parent_word, child_word), parent, child, maker.id);
         let fork = Fork {
@@ -75,7 +71,11 @@ impl Tracer<'_> {
         };
         self.emitter.event(maker.id, What::Fork(Box::new(fork)));
         self.pinning.add(child);
+        let space = task.space;
         self.tasks.insert(child, task);
+        if !own && bits & CLONE_VFORK == 0 {
+            self.tasks.values_mut().filter(|other| other.space == space).for_each(|other| other.own_stacks = true);
+        }
         self.ready.push_back(child);
         let what = if thread { "thread_start" } else { "start" };
         self.line(child, what, json!({"how": how(bits), "parent_tid": parent}), false);

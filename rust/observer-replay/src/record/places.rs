@@ -2,15 +2,16 @@
 //! A state in the middle of a computation that makes progress, described so that a replay can find it at the program's own speed: a
 //! place where a jump can stand, the registers there, and what the computation has just written.
 
-use crate::engine::comparer::NUMBERED;
+use crate::engine::comparer::{FIRST_ST, NUMBERED};
 use crate::engine::places::Text;
 use crate::engine::{maps, sys};
 use crate::error::ReplayError;
+use crate::record::outputs::bytes_at;
 use crate::record::spins::{Found, Ran};
 use crate::record::tracer::Tracer;
 use crate::regs::{index, Regs};
 use crate::stream::Point;
-use iced_x86::{Instruction, InstructionInfoFactory, OpAccess, Register};
+use iced_x86::{FlowControl, Instruction, InstructionInfoFactory, OpAccess, Register};
 use observer_capture::sys::{read_memory, Tid};
 use std::time::Instant;
 
@@ -21,9 +22,14 @@ const CHOICE: u32 = 24;
 /// Words that are kept.
 const WORDS: usize = 8;
 const VECTORS: usize = 4;
+/// So much memory is kept to see what changes slowly.
+const EARLIER_MAX: u64 = 2 << 20;
+/// Nothing is executed there.
+const NOWHERE: u64 = 1;
 const RED_ZONE: u64 = 128;
 /// Offset of the vector registers in the XSAVE layout, and their distance.
 const XMM: usize = 160;
+const ST: usize = 32;
 const XMM_SIZE: usize = 16;
 
 fn word_at(tid: Tid, address: u64) -> Option<[u8; 8]> {
@@ -38,10 +44,48 @@ struct Chosen {
     flags_count: bool,
 }
 
+/// Memory as it was at some moment: outer frames of the stack, and what else there is if it is not much.
+struct Earlier(Vec<(u64, Vec<u8>)>);
+
+impl Earlier {
+    fn of(tid: Tid, rsp: u64) -> Earlier {
+        let (mut kept, mut total) = (Vec::new(), 0);
+        let (Ok(all), Ok(pagemap)) = (maps::regions(tid), maps::Pagemap::open(tid)) else { return Earlier(kept) };
+        for region in all.iter().filter(|region| region.is_private_writable()) {
+            let stack = region.start <= rsp && rsp < region.end;
+            pagemap.own_runs(region, &mut |address, length| {
+                let from = if stack { address.max(rsp) } else { address };
+                let length = (address + length as u64).saturating_sub(from).min(EARLIER_MAX - total.min(EARLIER_MAX));
+                total += length;
+                if length > 0 {
+                    kept.push((from, bytes_at(tid, from, length)));
+                }
+            });
+        }
+        Earlier(kept)
+    }
+
+    /// Words that hold something else now; those of the outermost frames first.
+    fn changed(&self, tid: Tid) -> Vec<u64> {
+        let mut found = Vec::new();
+        for (start, before) in self.0.iter().rev() {
+            let now = bytes_at(tid, *start, before.len() as u64);
+            let pairs = before.as_chunks::<8>().0.iter().zip(now.as_chunks::<8>().0).enumerate().rev();
+            let differing = pairs.filter(|(_, (before, now))| before != now);
+            found.extend(differing.map(|(number, _)| (start & !7) + 8 * number as u64).take(WORDS / 2));
+        }
+        found
+    }
+}
+
 /// What was seen on the way.
 struct Trail {
     text: Option<Text>,
     info: InstructionInfoFactory,
+    /// It calls functions: what tells how far it is may lie in an outer one.
+    nested: bool,
+    /// Memory as it was a little earlier.
+    earlier: Option<Earlier>,
     /// Words that were written, with what they held before; the last written last.
     written: Vec<(u64, [u8; 8])>,
     chosen: Option<Chosen>,
@@ -58,6 +102,7 @@ impl Trail {
     /// Notes what the instruction that comes next will write.
     fn note(&mut self, tid: Tid, regs: &Regs) {
         let Some(instruction) = self.instruction(tid, regs.rip()) else { return };
+        self.nested |= matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall | FlowControl::Return);
         let mut addresses = Vec::new();
         for used in self.info.info(&instruction).used_memory() {
             let writes =
@@ -112,11 +157,25 @@ impl Tracer<'_> {
     /// Follows a computation to a state that a replay can find. The thread is stopped at a SIGTRAP afterwards, unless something else
     /// came.
     pub(super) fn findable(&mut self, tid: Tid) -> Result<Found, ReplayError> {
-        let mut trail = Trail { text: None, info: InstructionInfoFactory::new(), written: Vec::new(), chosen: None };
+        let mut trail = Trail {
+            nested: false,
+            earlier: None,
+            text: None,
+            info: InstructionInfoFactory::new(),
+            written: Vec::new(),
+            chosen: None,
+        };
         let read = || sys::registers(tid).map_err(ReplayError::io("read registers"));
         for step in 0..STEPS {
             let regs = read()?;
             if trail.chosen.as_ref().is_some_and(|chosen| chosen.regs.rip() == regs.rip()) {
+                if trail.nested && trail.earlier.is_none() {
+                    trail.earlier = Some(Earlier::of(tid, regs.rsp()));
+                    match self.run_to(tid, NOWHERE, Instant::now())? {
+                        Ran::Elsewhere => return Ok(Found::Elsewhere),
+                        Ran::There | Ran::Late => continue,
+                    }
+                }
                 return Ok(self.point(tid, &trail, true));
             }
             if step < CHOICE || trail.chosen.is_none() {
@@ -126,6 +185,16 @@ impl Tracer<'_> {
             if !self.advance(tid, &mut trail, &regs)? {
                 return Ok(Found::Elsewhere);
             }
+        }
+        self.far_place(tid, trail)
+    }
+
+    /// The thread does not come back to its place soon: it is waited for there, or another is taken.
+    fn far_place(&mut self, tid: Tid, mut trail: Trail) -> Result<Found, ReplayError> {
+        let read = || sys::registers(tid).map_err(ReplayError::io("read registers"));
+        if trail.earlier.is_none() {
+            let rsp = read()?.rsp();
+            trail.earlier = Some(Earlier::of(tid, rsp));
         }
         let Some(rip) = trail.chosen.as_ref().map(|chosen| chosen.regs.rip()) else { return Ok(Found::Nothing) };
         match self.run_to(tid, rip, Instant::now())? {
@@ -163,7 +232,12 @@ impl Tracer<'_> {
         let now = trail.written.iter().rev().filter(|(address, _)| live(*address));
         let now = now.filter_map(|(address, before)| word_at(tid, *address).map(|word| (*address, word, *before)));
         let (changed, kept): (Vec<_>, Vec<_>) = now.partition(|(_, word, before)| word != before);
-        let words = changed.into_iter().chain(kept).map(|(address, word, _)| (address, word)).take(WORDS).collect();
+        let mut words: Vec<_> = changed.into_iter().chain(kept).map(|(address, word, _)| (address, word)).take(WORDS).collect();
+        for address in trail.earlier.iter().flat_map(|earlier| earlier.changed(tid)).filter(|address| live(*address)) {
+            if words.len() < 2 * WORDS && !words.iter().any(|(known, _)| *known == address) {
+                words.extend(word_at(tid, address).map(|word| (address, word)));
+            }
+        }
         let (mut vectors, mut moving) = (Vec::new(), 0);
         if let Some(chosen) = trail.chosen.as_ref().filter(|_| again) {
             vectors = changed_vectors(&chosen.vectors, &sys::xstate(tid).unwrap_or_default());
@@ -180,5 +254,12 @@ fn changed_vectors(before: &[u8], after: &[u8]) -> Vec<(u8, u64)> {
         bytes.get(XMM + number * XMM_SIZE..).and_then(|rest| rest.first_chunk::<8>()).map(|word| u64::from_le_bytes(*word))
     };
     let differing = (0..16usize).filter(|number| low(before, *number) != low(after, *number));
-    differing.filter_map(|number| low(after, number).map(|word| (number as u8, word))).take(VECTORS).collect()
+    let vectors = differing.filter_map(|number| low(after, number).map(|word| (number as u8, word)));
+    // The x87 registers lie before the vector registers, at the same distance.
+    let stack = |bytes: &[u8], number: usize| {
+        bytes.get(ST + number * XMM_SIZE..).and_then(|rest| rest.first_chunk::<8>()).map(|word| u64::from_le_bytes(*word))
+    };
+    let differing = (0..8usize).filter(|number| stack(before, *number) != stack(after, *number));
+    let stacked = differing.filter_map(|number| stack(after, number).map(|word| (FIRST_ST + number as u8, word)));
+    vectors.chain(stacked).take(VECTORS).collect()
 }

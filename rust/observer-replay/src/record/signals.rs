@@ -5,7 +5,7 @@
 use crate::engine::sys::{self, SIGINFO};
 use crate::error::ReplayError;
 use crate::record::outputs::bytes_at;
-use crate::record::task::State;
+use crate::record::task::{State, Task};
 use crate::record::tracer::Tracer;
 use crate::regs::{index, Regs};
 use crate::stream::{Signal, What};
@@ -75,6 +75,24 @@ fn is_harmless(signal: i32) -> bool {
     )
 }
 
+/// Signals that stop a process, unless it handles them.
+pub fn is_stop(signal: i32) -> bool {
+    matches!(signal, libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU)
+}
+
+/// A signal that the recorder had given to the kernel again is what it was before.
+fn restore_original(task: &mut Task, signal: i32, info: &mut [u8; SIGINFO]) {
+    let own = i32::from_le_bytes([info[16], info[17], info[18], info[19]]) == std::process::id().cast_signed();
+    if !own || sys::siginfo_code(info) != libc::SI_QUEUE {
+        return;
+    }
+    let at = task.requeued.iter().position(|(number, _)| *number == signal);
+    if let Some((_, original)) = at.and_then(|at| task.requeued.remove(at)) {
+        *info = original;
+        let _ = sys::set_siginfo(task.tid, info);
+    }
+}
+
 /// Address and bytes of the frame that the kernel just pushed.
 fn frame(tid: Tid, rsp: u64) -> (u64, Vec<u8>) {
     let mut bytes = bytes_at(tid, rsp, FRAME);
@@ -94,13 +112,7 @@ impl Tracer<'_> {
         }
         let (Ok(mut info), Ok(regs)) = (sys::siginfo(tid), sys::registers(tid)) else { return self.go_on(tid, 0) };
         let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
-        let own = i32::from_le_bytes([info[16], info[17], info[18], info[19]]) == std::process::id().cast_signed();
-        if own && sys::siginfo_code(&info) == libc::SI_QUEUE {
-            if let Some(at) = task.requeued.iter().position(|(number, _)| *number == signal) {
-                info = task.requeued.remove(at).map_or(info, |(_, original)| original);
-                let _ = sys::set_siginfo(tid, &info);
-            }
-        }
+        restore_original(task, signal, &mut info);
         let fault = is_fault(signal, sys::siginfo_code(&info));
         if fault && signal == libc::SIGSEGV && !task.own_tsc_traps {
             if let Some((length, with_cpu)) = tsc_instruction(tid, regs.rip()) {
@@ -115,14 +127,17 @@ impl Tracer<'_> {
         }
         let caught = is_caught(tid, signal);
         let midway = task.state == State::Running && !regs.same_state(&task.boundary);
-        if caught && !fault && midway {
+        if midway && !fault && (caught || (is_stop(signal) && self.has_friends(tid))) {
+            let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
             // Standard signals do not queue: one that is waiting stands for all that come. Source: signal(7).
             if signal >= 32 || task.deferred.iter().all(|(waiting, _)| *waiting != signal) {
                 task.deferred.push_back((signal, info));
             }
             return self.go_on(tid, 0);
         }
-        task.fatal_fault = fault && !caught;
+        if let Some(task) = self.tasks.get_mut(&tid) {
+            task.fatal_fault = fault && !caught;
+        }
         self.note_signal(tid, signal, &info);
         if !caught {
             let dies = !is_harmless(signal);
@@ -202,10 +217,11 @@ impl Tracer<'_> {
 
     /// A job-control stop stays a stop; the end of a slice puts the thread aside; the first stop of a new thread is over.
     pub(super) fn paused(&mut self, tid: Tid, signal: i32) -> Result<(), ReplayError> {
-        if matches!(signal, libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU) {
+        if is_stop(signal) {
+            let regs = sys::registers(tid);
             let _ = sys::listen(tid);
             if let Some(task) = self.tasks.get_mut(&tid) {
-                task.midway |= task.state == State::Running;
+                task.midway |= task.state == State::Running && !regs.is_ok_and(|regs| regs.same_state(&task.boundary));
                 task.state = State::Stopped;
             }
             if self.running == Some(tid) {

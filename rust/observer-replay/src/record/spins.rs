@@ -5,7 +5,7 @@
 use crate::engine::{maps, sys};
 use crate::error::ReplayError;
 use crate::record::lives::CHECK_LIMIT;
-use crate::record::signals::{is_caught, is_fault};
+use crate::record::signals::{is_caught, is_fault, is_stop};
 use crate::record::task::{State, Task, SLICE};
 use crate::record::tracer::Tracer;
 use crate::regs::Regs;
@@ -92,6 +92,12 @@ impl Tracer<'_> {
         }
     }
 
+    /// Others share memory with this thread.
+    pub(super) fn has_friends(&self, tid: Tid) -> bool {
+        let group = self.tasks.get(&tid).map(Task::group);
+        self.tasks.values().any(|other| other.tid != tid && Some(other.group()) == group)
+    }
+
     /// Which of the signals that wait for this thread it does not block.
     fn deliverable(&self, tid: Tid) -> Option<usize> {
         let task = self.tasks.get(&tid)?;
@@ -104,9 +110,18 @@ impl Tracer<'_> {
         let Some(at) = self.deliverable(tid) else { return Ok(false) };
         let Some(task) = self.tasks.get_mut(&tid) else { return Ok(false) };
         let Some((signal, info)) = task.deferred.remove(at) else { return Ok(false) };
+        self.note_signal(tid, signal, &info);
+        let Some(task) = self.tasks.get_mut(&tid) else { return Ok(false) };
+        if is_stop(signal) && !is_caught(tid, signal) {
+            if let Some(point) = point {
+                (task.boundary, task.midway) = (point.regs, false);
+                let id = task.id;
+                self.emitter.event(id, What::Preempt(Box::new(point)));
+            }
+            return self.go_on(tid, signal).map(|()| true);
+        }
         task.point = point;
         let _ = sys::set_siginfo(tid, &info);
-        self.note_signal(tid, signal, &info);
         self.deliver(tid, (signal, &info), false).map(|()| true)
     }
 

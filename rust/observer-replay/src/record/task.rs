@@ -105,6 +105,8 @@ pub struct Task {
     pub at_end_shared: Vec<Effect>,
     /// Its end makes a stop of its own.
     pub exit_watched: bool,
+    /// The process has had stacks besides its first: what lies on them is not compared.
+    pub own_stacks: bool,
     /// Its end is in the stream already.
     pub dead: bool,
 }
@@ -140,6 +142,7 @@ impl Task {
             at_end: Vec::new(),
             at_end_shared: Vec::new(),
             exit_watched: false,
+            own_stacks: false,
             dead: false,
         }
     }
@@ -158,6 +161,7 @@ impl Task {
         child.gadget = self.gadget;
         child.heap_end = self.heap_end;
         child.own_affinity = self.own_affinity;
+        child.own_stacks = self.own_stacks;
         child.own_tsc_traps = self.own_tsc_traps;
         child
     }
