@@ -34,6 +34,7 @@ EXCEPTIONS: dict[str, str] = {
     "rust/observer-replay": "recorder and replayer are two ends of one stream: they share its types and tables",
     "rust/observer-image": "one engine: capture and re-creation share its wrappers of the kernel and its reading of mappings",
     "rust/observer-replay/src/effects/table.rs": "table: one row for each system call",
+    "rust/observer-probe/src/abi.rs": "one contract: the twin of bpf/record.h, which a test compares with it field by field",
     "rust/observer-py/src/errors.rs:from_evidence": "table: one row for each error of the log",
     **{
         tree.named(path): "table: written by a generator under tools/"

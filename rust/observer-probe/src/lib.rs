@@ -17,6 +17,7 @@ pub mod missing;
 pub mod output;
 pub mod past;
 pub mod plan;
+pub mod priority;
 pub mod session;
 pub mod stock;
 pub mod trigger;

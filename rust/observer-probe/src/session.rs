@@ -10,6 +10,7 @@ use crate::lives::Lives;
 use crate::losses::{account, Losses};
 use crate::output::Output;
 use crate::plan;
+use crate::priority::with_priority;
 use crate::stock;
 use observer_evidence::{SecretKey, Severity};
 use serde::Serialize;
@@ -79,23 +80,6 @@ fn monotonic_ns() -> u64 {
     // SAFETY: `now` is a valid timespec to write to.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
-}
-
-/// The threads that take and seal come before those that are watched: who waits for his turn behind what he watches loses it.
-const PRIORITY: i32 = -10;
-
-/// Runs `make`, whose threads take over a higher priority; without the right to it they have the ordinary one.
-fn with_priority<T>(make: impl FnOnce() -> T) -> T {
-    // SAFETY: a plain call about the calling thread.
-    let before = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-    // SAFETY: as above; giving priority up again needs no right.
-    let raised = before > PRIORITY && unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, PRIORITY) } == 0;
-    let made = make();
-    if raised {
-        // SAFETY: as above.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, before) };
-    }
-    made
 }
 
 fn wall_ns() -> u64 {
