@@ -54,6 +54,9 @@ pub struct Config {
     /// Record children too.
     #[serde(default = "default_follow")]
     pub follow: bool,
+    /// Where files that many recordings for replay hold are stored once; None: each holds its own.
+    #[serde(default)]
+    pub files: Option<PathBuf>,
 }
 
 /// What strace shows of a buffer by default, so people find what they are used to.

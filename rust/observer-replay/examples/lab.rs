@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Records and replays from the command line, without Python: `lab record DIR CMD…`, `lab replay DIR`, `lab list DIR`.
+//! Records and replays from the command line, without Python: `lab record DIR CMD…`, `lab replay DIR`, `lab list DIR`. LAB_FILES names
+//! the pool of stored files, LAB_QUIET keeps it from saying how it went.
 use observer_replay::replay::listing::Listing;
 use observer_replay::replay::session::{Options, Session};
 use std::path::Path;
@@ -12,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let exe = String::from_utf8(exe.stdout)?.trim().to_owned();
             let start =
                 serde_json::json!({"trace_id": "0b0e0000-0000-4000-8000-000000000000", "source": "ptrace", "arch": "x86_64"});
-            let config = serde_json::json!({"path": args[1], "start": start, "executable": exe, "argv": args[2..]});
+            let config = serde_json::json!({"path": args[1], "start": start, "executable": exe, "argv": args[2..], "files": std::env::var("LAB_FILES").ok()});
             let config = observer_capture::Config::parse(config.to_string().as_bytes())?;
             let report = observer_replay::record_command(&config, None)?;
             if let Some(signal) = report.signal {
@@ -27,7 +28,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         _ => {
-            let mut session = Session::open(Path::new(&args[1]), Options::default())?;
+            let mut session = Session::open(
+                Path::new(&args[1]),
+                Options { files: std::env::var_os("LAB_FILES").map(Into::into), ..Options::default() },
+            )?;
             if let Err(error) = session.run() {
                 eprintln!("lab: {error}");
                 if let observer_replay::ReplayError::Diverged(d) = &error {

@@ -8,6 +8,7 @@ pub mod effects;
 pub mod engine;
 pub mod error;
 pub mod machine;
+pub mod pool;
 pub mod record;
 pub mod regs;
 pub mod replay;

@@ -7,7 +7,6 @@ recording, under the names that the program used: the originals need not exist. 
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from typing import Any, Final, Self
 from observer import _native
 from observer.errors import NotFoundError, ObserverError
 from observer.forensic.events import aliases_of, replay_calls
+from observer.forensic.limits import stored_files
 from observer.model.condition import Condition
 from observer.model.forensic import Breakpoint
 
@@ -50,7 +50,8 @@ class GdbServer:
             CapabilityError: The recording holds nothing to replay. [OBS200]
             CaptureError: Nobody can listen there. [OBS300]
         """
-        self._session: Any = _native.ReplaySession(path, json.dumps({"output": output}).encode())
+        options = {"output": output, "files": stored_files(), "checkpoints": True}
+        self._session: Any = _native.ReplaySession(path, json.dumps(options).encode())
         self._socket = None if place.isdecimal() else Path(place)
         self.address: str = self._session.listen_gdb(place)
 

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from observer.errors import UsageError
 from observer.model.forensic import IsolationLevel, ReplayEnvironment, ResourceLimits
+from observer.trace.store import FILES, default_home
 
-__all__ = ["NAMESPACES", "namespaces_of", "native_options"]
+__all__ = ["NAMESPACES", "namespaces_of", "native_options", "stored_files"]
 
 # Source: clone(2), include/uapi/linux/sched.h.
 NAMESPACES: Final = {
@@ -39,6 +40,11 @@ def namespaces_of(level: IsolationLevel) -> int:
     return sum(NAMESPACES[name] for name in set(level.names))
 
 
+def stored_files() -> str:
+    """Return where files that many recordings hold are stored once: docs/spec/replay.md §6."""
+    return str(default_home() / FILES)
+
+
 def native_options(
     environment: ReplayEnvironment, *, output: bool, keep_going: bool = False
 ) -> dict[str, Any]:
@@ -52,6 +58,7 @@ def native_options(
     limits = environment.resource_limits
     return {
         "output": output,
+        "files": stored_files(),
         "keep_going": keep_going,
         "unshare": namespaces_of(environment.isolation_level),
         "limits": {

@@ -21,7 +21,7 @@ from observer.ids import new_id
 from observer.model.identity import IdentityContext
 from observer.trace.calls import encode
 from observer.trace.recorder import start_facts
-from observer.trace.store import TraceStore
+from observer.trace.store import FILES, TraceStore, default_home
 
 __all__ = [
     "Place",
@@ -216,6 +216,7 @@ def _config(
             "pin": options.pin,
             "only": list(options.only),
             "follow": options.follow,
+            "files": carry(str(default_home() / FILES)) if options.replayable else None,
         }
     )
 

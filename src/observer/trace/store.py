@@ -2,6 +2,7 @@
 """Where recordings live, how they are named, and how a few letters of a name find one.
 
     $OBSERVER_HOME/traces/<trace id>/         a recording
+    $OBSERVER_HOME/files/                     programs and libraries that recordings for replay share, docs/spec/replay.md
     $OBSERVER_HOME/traces/<trace id>.path     one line of JSON: a recording that was written elsewhere
 
 `$OBSERVER_HOME` defaults to `$XDG_DATA_HOME/observer`, or `~/.local/share/observer`. Directories are 0700, files 0600.
@@ -21,8 +22,9 @@ from uuid import UUID
 from observer.errors import FormatError, NotFoundError, ObserverError, UsageError
 from observer.trace.reading import Recording
 
-__all__ = ["StoredTrace", "TraceStore", "default_home"]
+__all__ = ["FILES", "StoredTrace", "TraceStore", "default_home"]
 
+FILES: Final = "files"  # in the home: what many recordings for replay hold, stored once
 _POINTER: Final = ".path"
 _SHORTEST_PREFIX: Final = 4  # hexadecimal digits; fewer would find something by accident
 

@@ -3,6 +3,7 @@
 
 use crate::error::ReplayError;
 use crate::machine;
+use crate::pool::Pool;
 use crate::record::store::Store;
 use crate::record::ticker::Ticker;
 use crate::record::tracer::{Outcome, Parts, Tracer};
@@ -54,7 +55,8 @@ fn trace(
     recorder: &Recorder,
     (signals, began_ns): (&libc::sigset_t, u64),
 ) -> Result<Outcome, ReplayError> {
-    let store = Store::create(recorder, &config.path)?;
+    let pool = Pool::open(config.files.as_deref());
+    let store = Store::create(recorder, &config.path, pool.clone())?;
     let pinning = Pinning::start(Policy::Always).map_err(ReplayError::io("set CPU affinity"))?;
     announce(recorder, exec, began_ns);
     let (gate_in, gate_out) = sys::pipe().map_err(ReplayError::io("make a pipe"))?;
@@ -72,6 +74,9 @@ fn trace(
     let _ticker = Ticker::start().map_err(ReplayError::io("start a thread"))?;
     let limits = Limits { string: config.string_bytes, data: config.data_bytes };
     let outcome = Tracer::new(Parts { recorder, store, pinning, limits, root, began_ns }).run()?;
+    if let Some(pool) = pool {
+        pool.sweep();
+    }
     match exec_error(&mut report_in) {
         Some(source) => Err(CaptureError::Exec { path: config.executable.clone(), source }.into()),
         None => Ok(outcome),

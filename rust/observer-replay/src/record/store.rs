@@ -2,13 +2,14 @@
 //! Copies of the files a program maps, named by their SHA-256, in `blobs/` of the recording. Source: docs/spec/replay.md §5.
 
 use crate::error::ReplayError;
+use crate::pool::Pool;
 use crate::record::random::Random;
 use observer_recording::Recorder;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -39,17 +40,18 @@ pub struct Store<'a> {
     began: std::time::SystemTime,
     /// Random numbers that code in mapped files draws from the processor.
     pub random: Random,
+    pool: Option<Pool>,
     known: HashMap<Identity, [u8; 32]>,
     sealed: HashMap<[u8; 32], u64>,
 }
 
 impl<'a> Store<'a> {
-    /// Makes the directory in recording `path`.
-    pub fn create(recorder: &'a Recorder, path: &Path) -> Result<Store<'a>, ReplayError> {
+    /// Makes the directory in recording `path`; files that others hold as well come from `pool`.
+    pub fn create(recorder: &'a Recorder, path: &Path, pool: Option<Pool>) -> Result<Store<'a>, ReplayError> {
         let dir = path.join(BLOBS);
         DirBuilder::new().mode(0o700).create(&dir).map_err(ReplayError::io(format!("create directory {}", dir.display())))?;
         let began = std::time::SystemTime::now();
-        Ok(Store { recorder, dir, began, random: Random::default(), known: HashMap::new(), sealed: HashMap::new() })
+        Ok(Store { recorder, dir, began, pool, random: Random::default(), known: HashMap::new(), sealed: HashMap::new() })
     }
 
     /// Whether a file was written since the recording began.
@@ -65,6 +67,20 @@ impl<'a> Store<'a> {
         if let Some(digest) = self.known.get(&identity) {
             return Ok(*digest);
         }
+        let pooled = match &self.pool {
+            Some(pool) => pool.keep(file, &meta, &|digest| self.dir.join(hex(digest)))?,
+            None => None,
+        };
+        let digest = match pooled {
+            Some(digest) => digest,
+            None => self.copy(file)?,
+        };
+        self.known.insert(identity, digest);
+        self.seal(digest, meta.len());
+        Ok(digest)
+    }
+
+    fn copy(&self, file: &mut File) -> Result<[u8; 32], ReplayError> {
         let temporary = self.dir.join(format!(".new-{}", self.known.len()));
         let what = || format!("keep a mapped file in {}", self.dir.display());
         let made = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&temporary);
@@ -72,8 +88,6 @@ impl<'a> Store<'a> {
         let digest = copy_and_hash(file, &mut copy).map_err(ReplayError::io(what()))?;
         let place = self.dir.join(hex(&digest));
         fs::rename(&temporary, &place).map_err(ReplayError::io(what()))?;
-        self.known.insert(identity, digest);
-        self.seal(digest, meta.len());
         Ok(digest)
     }
 
@@ -98,9 +112,11 @@ impl<'a> Store<'a> {
     }
 }
 
-fn copy_and_hash(from: &mut File, to: &mut File) -> std::io::Result<[u8; 32]> {
+/// Copies a file from its beginning, sharing its blocks where that can be; returns its digest.
+pub fn copy_and_hash(from: &mut File, to: &mut File) -> std::io::Result<[u8; 32]> {
     // SAFETY: two descriptors that are open for the whole call.
     let shared = unsafe { libc::ioctl(to.as_raw_fd(), FICLONE, from.as_raw_fd()) } == 0;
+    from.seek(SeekFrom::Start(0))?;
     let (mut hash, mut buffer) = (Sha256::new(), vec![0u8; COPY_BUFFER]);
     loop {
         let got = match from.read(&mut buffer) {

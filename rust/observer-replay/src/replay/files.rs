@@ -3,6 +3,7 @@
 
 use crate::engine::stub::{copy_into, shared_file};
 use crate::error::ReplayError;
+use crate::pool::Pool;
 use crate::record::store::{hex, BLOBS};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 /// Opened files and objects of one replay.
 pub struct Files {
     dir: PathBuf,
+    pool: Option<Pool>,
     blobs: HashMap<[u8; 32], File>,
     objects: HashMap<u32, File>,
 }
@@ -34,10 +36,10 @@ fn check(file: &mut File, digest: &[u8; 32], name: &str) -> Result<(), ReplayErr
 }
 
 impl Files {
-    /// Those of the recording in `dir`.
+    /// Those of the recording in `dir`; what `pool` knows to be unchanged since it was hashed is not hashed again.
     #[must_use]
-    pub fn of(dir: &Path) -> Files {
-        Files { dir: dir.join(BLOBS), blobs: HashMap::new(), objects: HashMap::new() }
+    pub fn of(dir: &Path, pool: Option<Pool>) -> Files {
+        Files { dir: dir.join(BLOBS), pool, blobs: HashMap::new(), objects: HashMap::new() }
     }
 
     /// The recording's directory.
@@ -58,10 +60,13 @@ impl Files {
                     Some(libc::ELOOP) => ReplayError::Damaged(format!("the stored file {name} is not a plain file")),
                     _ => ReplayError::io(format!("open the stored file {name}"))(source),
                 })?;
-                if !file.metadata().is_ok_and(|meta| meta.is_file()) {
+                let Some(meta) = file.metadata().ok().filter(|meta| meta.is_file()) else {
                     return Err(ReplayError::Damaged(format!("the stored file {name} is not a plain file")));
+                };
+                if self.pool.as_ref().and_then(|pool| pool.digest_of(&meta)) != Some(*digest) {
+                    check(&mut file, digest, &name)?;
+                    self.pool.iter().for_each(|pool| pool.remember(&meta, digest));
                 }
-                check(&mut file, digest, &name)?;
                 Ok(place.insert(file))
             }
         }

@@ -5,6 +5,7 @@ use crate::engine::maps::{self, Region};
 use crate::engine::stub::{self, Cell, Zygote};
 use crate::error::ReplayError;
 use crate::machine;
+use crate::pool::Pool;
 use crate::replay::body::{Body, Stop};
 use crate::replay::divergence::Divergence;
 use crate::replay::files::Files;
@@ -14,7 +15,7 @@ use crate::stream::{Death, Entry, Event, Exec, Fork, Mapping, Point, Signal, Tas
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How to replay.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,11 +31,13 @@ pub struct Options {
     pub keep_going: bool,
     /// What the replay may use.
     pub limits: Limits,
+    /// Where stored files that many recordings hold are; None: each is hashed before it is used.
+    pub files: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { output: true, other_machine: false, unshare: 0, keep_going: false, limits: Limits::default() }
+        Options { output: true, other_machine: false, unshare: 0, keep_going: false, limits: Limits::default(), files: None }
     }
 }
 
@@ -111,7 +114,7 @@ impl Session {
             differences: Vec::new(),
             threaded: HashSet::new(),
             bodies: BTreeMap::new(),
-            files: Files::of(dir),
+            files: Files::of(dir, Pool::existing(options.files.as_deref())),
             options,
             position: 0,
             silent_until: 0,
