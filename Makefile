@@ -20,7 +20,7 @@ FUZZ_RUNS ?= 1000000
 PYTEST_ARGS ?=
 REAL_TIMES ?= 20
 
-.PHONY: test-replay corpus load deb test-vm fuzz bench-big crash help demo test check lint format bench golden readme rules setup setup-test clean distclean snapshots
+.PHONY: replay-faults test-replay corpus load deb test-vm fuzz bench-big crash help demo test check lint format bench golden readme rules setup setup-test clean distclean snapshots
 
 help:  ## list what this Makefile can do
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,6 +108,9 @@ snapshots: setup-test  ## the long tests of snapshots: 1,000 of two processes th
 test-replay: setup-test  ## record and replay real programs, twenty times each, and one recording a hundred times (about 20 minutes)
 	OBSERVER_REAL=all OBSERVER_REAL_TIMES=$(REAL_TIMES) $(BIN)/pytest -q -n $(WORKERS) --dist worksteal tests/replay/real
 	OBSERVER_REPLAY_RUNS=100 $(BIN)/pytest -q tests/replay/test_proofs.py -k every_time
+
+replay-faults: setup-test  ## kill the recorder of a replayable recording at 200 points, change 1,000 bits of a stream; minutes
+	OBSERVER_REPLAY_KILLS=200 OBSERVER_REPLAY_FLIPS=1000 $(BIN)/pytest -q tests/replay/test_faults.py -k "killed or bit"
 
 corpus: setup-test  ## record and replay all our C programs, five times each; prints those that differ
 	$(BIN)/python -m tests.replay.corpus -n 5

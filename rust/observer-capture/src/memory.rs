@@ -31,12 +31,20 @@ pub struct Fetcher<'a> {
     limits: Limits,
     call: &'a mut SyscallRecord,
     scratch: &'a mut [u8; PAGE as usize],
+    known: &'a [(u64, &'a [u8])],
 }
 
 impl<'a> Fetcher<'a> {
     /// Reads memory of thread `pid` for `call`.
     pub fn new(pid: Tid, limits: Limits, call: &'a mut SyscallRecord, scratch: &'a mut [u8; PAGE as usize]) -> Self {
-        Fetcher { pid, limits, call, scratch }
+        Fetcher { pid, limits, call, scratch, known: &[] }
+    }
+
+    /// The same, where some of the memory was read before: address and bytes.
+    #[must_use]
+    pub fn knowing(mut self, known: &'a [(u64, &'a [u8])]) -> Self {
+        self.known = known;
+        self
     }
 
     /// Runs every fetch of the plan that belongs to this moment.
@@ -106,9 +114,16 @@ impl<'a> Fetcher<'a> {
         if keep == 0 {
             return;
         }
-        let mut bytes = vec![0u8; keep];
-        let got = read_memory(self.pid, address, &mut bytes);
-        bytes.truncate(got);
+        let bytes = match self.known.iter().find(|(at, bytes)| *at == address && bytes.len() >= keep) {
+            Some((_, bytes)) => bytes[..keep].to_vec(),
+            None => {
+                let mut bytes = vec![0u8; keep];
+                let got = read_memory(self.pid, address, &mut bytes);
+                bytes.truncate(got);
+                bytes
+            }
+        };
+        let got = bytes.len();
         if got < keep {
             self.unreadable();
         }

@@ -68,7 +68,7 @@ fn status_json(session: &mut Session) -> Result<Value, ReplayError> {
     Ok(json!({
         "position": session.position(), "time_ns": session.time_ns(), "next_task": next, "finished": next.is_none(),
         "whole": session.is_whole(), "modified": session.modified, "notes": session.notes, "checks": session.checks,
-        "written": session.written, "isolation": session.isolation(),
+        "written": session.written, "isolation": session.isolation(), "checkpoints": session.checkpoints(),
         "differences": session.differences.iter().map(Divergence::to_json).collect::<Vec<_>>(),
         "ended": session.ended.map(|end| json!({"exit_code": end.exit_code, "signal": end.signal})),
     }))
@@ -147,13 +147,18 @@ impl ReplaySession {
         Ok(bytes(py, &status))
     }
 
-    /// Replays until `event` events were replayed in all; returns the status.
+    /// Goes to where `event` events were replayed in all, onwards or back; returns the status.
     fn run_to<'py>(&self, py: Python<'py>, event: u64) -> PyResult<Bound<'py, PyBytes>> {
         let status = self.ask(py, move |session| {
-            session.run_to(event)?;
+            session.go_to(event)?;
             status_json(session)
         })?;
         Ok(bytes(py, &status))
+    }
+
+    /// Keeps a copy of this moment to go back to; false where there can be none.
+    fn checkpoint(&self, py: Python<'_>) -> PyResult<bool> {
+        self.ask(py, Session::keep_checkpoint)
     }
 
     /// Replays up to a recorded CLOCK_MONOTONIC time in ns; returns the status.

@@ -253,7 +253,7 @@ impl Encoder {
 }
 
 /// Turns payloads back into events.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Decoder {
     last: HashMap<TaskId, Regs>,
     next: u64,

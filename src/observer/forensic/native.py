@@ -29,7 +29,7 @@ class Divergence:
 
     Attributes:
         message: One sentence.
-        details: Event, thread, registers of both sides, and the replay's stack: see docs/spec/replay.md §7.
+        details: Event, thread, registers of both sides, and the replay's stack: see docs/spec/replay.md §8.
     """
 
     message: str

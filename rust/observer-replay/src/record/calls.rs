@@ -10,7 +10,7 @@ use crate::record::outputs::{buffers, bytes_at, Plan};
 use crate::record::special::{self, Done};
 use crate::record::task::{Call, State, Task};
 use crate::record::tracer::Tracer;
-use crate::record::{image, moved};
+use crate::record::{image, moved, protect};
 use crate::regs::{index, Regs};
 use crate::stream::{Effect, Exit, What};
 use observer_capture::config::{ARCH, AUDIT_ARCH};
@@ -35,7 +35,7 @@ fn instead(nr: u32, args: &[u64; 6]) -> Option<i64> {
     if i64::from(nr) == libc::SYS_prctl && args[0] == PR_SET_TSC {
         return Some(if matches!(args[1], 1 | 2) { 0 } else { -22 }); // the recorder needs the counter to trap
     }
-    table::refused(nr)
+    table::refused(nr).or_else(|| protect::refuse(nr, args))
 }
 
 impl Tracer<'_> {
@@ -116,14 +116,13 @@ impl Tracer<'_> {
         }
         self.show_own_affinity(tid, &call, result);
         self.keep_own_tsc(tid, &call, result);
-        if let Some(known) = observer_model::lookup(ARCH, call.nr) {
-            Fetcher::new(tid, self.limits, &mut call.record, &mut self.scratch).run(known.fetches, When::Exit);
-        }
         self.mark_unmodelled(tid, &call, result);
         if call.executed {
+            self.fetch_after(tid, &mut call, &[]);
             self.begin_program(tid)?;
         } else {
             let exit = self.finished(tid, &call, result, &mut regs)?;
+            self.fetch_after(tid, &mut call, &exit.effects);
             let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
             task.boundary = regs;
             task.interrupted = is_restart(result).then_some((call.nr, call.args, call.regs.rip()));
@@ -160,6 +159,19 @@ impl Tracer<'_> {
             self.ready.push_back(tid);
         }
         gives
+    }
+
+    /// For the ordinary record: what the call wrote, from its effects as far as they hold it.
+    fn fetch_after(&mut self, tid: Tid, call: &mut Call, effects: &[Effect]) {
+        let Some(row) = observer_model::lookup(ARCH, call.nr) else { return };
+        let known: Vec<(u64, &[u8])> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Memory(address, bytes) => Some((*address, bytes.as_slice())),
+                _ => None,
+            })
+            .collect();
+        Fetcher::new(tid, self.limits, &mut call.record, &mut self.scratch).knowing(&known).run(row.fetches, When::Exit);
     }
 
     /// Everything the call changed.

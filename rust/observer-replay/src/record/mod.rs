@@ -10,6 +10,7 @@ pub mod lives;
 pub mod moved;
 pub mod outputs;
 pub mod places;
+pub mod protect;
 pub mod random;
 pub mod run;
 pub mod signals;

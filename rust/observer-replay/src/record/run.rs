@@ -4,6 +4,7 @@
 use crate::error::ReplayError;
 use crate::machine;
 use crate::pool::Pool;
+use crate::record::protect::Closed;
 use crate::record::store::Store;
 use crate::record::ticker::Ticker;
 use crate::record::tracer::{Outcome, Parts, Tracer};
@@ -68,6 +69,7 @@ fn trace(
     ready.and_then(|()| attach(root)).inspect_err(|_| {
         let _ = sys::kill(root, libc::SIGKILL);
     })?;
+    let _closed = Closed::now();
     let _forwarding = Forwarding::start(root);
     sys::restore_signals(signals);
     File::from(gate_out).write_all(b"g").map_err(ReplayError::io("start the program"))?;

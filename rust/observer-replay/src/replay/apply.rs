@@ -11,6 +11,8 @@ use crate::replay::session::Session;
 use crate::stream::{Effect, Exit, TaskId};
 use std::io::Write;
 
+/// MADV_DONTFORK, MADV_WIPEONFORK.
+const WITHHELD: [u32; 2] = [10, 18];
 const MREMAP_MAYMOVE: u64 = 1;
 const MREMAP_FIXED: u64 = 2;
 const MREMAP_DONTUNMAP: u64 = 4;
@@ -85,6 +87,9 @@ impl Session {
                 self.body(task)?.call(libc::SYS_munmap, args, "unmap memory of the replay")?;
             }
             Effect::Protect(start, length, prot) => {
+                if prot & 2 != 0 {
+                    self.files.unlock(*start, *length);
+                }
                 let args = [*start, *length, u64::from(*prot), 0, 0, 0];
                 self.body(task)?.call(libc::SYS_mprotect, args, "protect memory of the replay")?;
             }
@@ -92,6 +97,7 @@ impl Session {
                 self.remap(task, (*old, *old_length), (*new, *new_length), *flags)?
             }
             Effect::Advise(start, length, advice) => {
+                self.withheld |= WITHHELD.contains(advice);
                 let args = [*start, *length, u64::from(*advice), 0, 0, 0];
                 self.body(task)?.call(libc::SYS_madvise, args, "advise on memory of the replay")?;
             }
@@ -106,6 +112,9 @@ impl Session {
     fn remap(&mut self, task: TaskId, old: (u64, u64), new: (u64, u64), flags: u32) -> Result<(), ReplayError> {
         let keep = u64::from(flags) & MREMAP_DONTUNMAP;
         let moved = new.0 != old.0;
+        if moved && self.files.overlaps(old.0, old.1) {
+            self.files.shows(new.0, new.1, false);
+        }
         let flags = if moved { MREMAP_MAYMOVE | MREMAP_FIXED | keep } else { keep };
         let args = [old.0, old.1, new.1, flags, if moved { new.0 } else { 0 }, 0];
         self.body(task)?.call(libc::SYS_mremap, args, "move memory of the replay").map(drop)
@@ -129,8 +138,13 @@ impl Session {
     }
 
     fn emit(&mut self, stream: u8, bytes: &[u8]) -> Result<(), ReplayError> {
-        self.written[usize::from(stream.clamp(1, 2) - 1)] += bytes.len() as u64;
-        if !self.options.output || self.position < self.silent_until {
+        let at = usize::from(stream.clamp(1, 2) - 1);
+        let before = self.written[at];
+        self.written[at] += bytes.len() as u64;
+        let old = usize::try_from(self.told[at].saturating_sub(before)).unwrap_or(usize::MAX).min(bytes.len());
+        self.told[at] = self.told[at].max(self.written[at]);
+        let bytes = &bytes[old..];
+        if !self.options.output || bytes.is_empty() || self.position < self.silent_until {
             return Ok(());
         }
         let done = if stream == 2 { std::io::stderr().write_all(bytes) } else { unbuffered(bytes) };

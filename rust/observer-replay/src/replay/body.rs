@@ -27,7 +27,7 @@ pub enum Stop {
 }
 
 /// One replayed thread.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Body {
     /// Number in the stream.
     pub id: TaskId,
@@ -39,6 +39,8 @@ pub struct Body {
     pub parent: TaskId,
     /// The process that plays it now.
     pub real: Tid,
+    /// Number of its address space; threads share one.
+    pub space: u32,
     /// The program's registers.
     pub regs: Regs,
     /// In a call: registers at its entry are `regs`.

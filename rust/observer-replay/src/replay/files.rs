@@ -18,6 +18,10 @@ pub struct Files {
     pool: Option<Pool>,
     blobs: HashMap<[u8; 32], File>,
     objects: HashMap<u32, File>,
+    /// Where objects are mapped, in any process.
+    shown: Vec<(u64, u64)>,
+    /// A program can write to one.
+    written: bool,
 }
 
 fn check(file: &mut File, digest: &[u8; 32], name: &str) -> Result<(), ReplayError> {
@@ -39,7 +43,7 @@ impl Files {
     /// Those of the recording in `dir`; what `pool` knows to be unchanged since it was hashed is not hashed again.
     #[must_use]
     pub fn of(dir: &Path, pool: Option<Pool>) -> Files {
-        Files { dir: dir.join(BLOBS), pool, blobs: HashMap::new(), objects: HashMap::new() }
+        Files { dir: dir.join(BLOBS), pool, blobs: HashMap::new(), objects: HashMap::new(), shown: Vec::new(), written: false }
     }
 
     /// The recording's directory.
@@ -85,6 +89,38 @@ impl Files {
         Ok(())
     }
 
+    /// There are shared objects; and some that a program can write to.
+    #[must_use]
+    pub fn shared(&self) -> (bool, bool) {
+        (!self.objects.is_empty(), self.written)
+    }
+
+    /// An object is mapped, or what is mapped there is moved or protected anew.
+    pub fn shows(&mut self, start: u64, length: u64, writable: bool) {
+        self.shown.push((start, length));
+        self.written |= writable;
+    }
+
+    /// A range can be written to, whatever is there.
+    pub fn unlock(&mut self, start: u64, length: u64) {
+        self.written |= self.overlaps(start, length);
+    }
+
+    /// Some process has an object there.
+    #[must_use]
+    pub fn overlaps(&self, start: u64, length: u64) -> bool {
+        self.shown.iter().any(|(at, size)| start < at.saturating_add(*size) && *at < start.saturating_add(length))
+    }
+
+    /// The replay goes back to where nothing could be written; without `objects`, to before there were any.
+    pub fn forget(&mut self, objects: bool) {
+        self.written = false;
+        if objects {
+            self.objects.clear();
+            self.shown.clear();
+        }
+    }
+
     /// A shared object.
     pub fn object(&self, number: u32) -> Result<&File, ReplayError> {
         self.objects
@@ -93,12 +129,14 @@ impl Files {
     }
 
     /// Gives one another size.
-    pub fn resize_object(&self, number: u32, size: u64) -> Result<(), ReplayError> {
+    pub fn resize_object(&mut self, number: u32, size: u64) -> Result<(), ReplayError> {
+        self.written = true;
         self.object(number)?.set_len(size).map_err(ReplayError::io("resize a shared object"))
     }
 
     /// Writes into one.
-    pub fn write_object(&self, number: u32, offset: u64, bytes: &[u8]) -> Result<(), ReplayError> {
+    pub fn write_object(&mut self, number: u32, offset: u64, bytes: &[u8]) -> Result<(), ReplayError> {
+        self.written = true;
         self.object(number)?.write_all_at(bytes, offset).map_err(ReplayError::io("write a shared object"))
     }
 }

@@ -3,10 +3,12 @@
 
 pub mod apply;
 pub mod body;
+pub mod checkpoint;
 pub mod divergence;
 pub mod files;
 pub mod limits;
 pub mod listing;
+pub mod lives;
 pub mod search;
 pub mod session;
 pub mod source;

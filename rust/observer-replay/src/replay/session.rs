@@ -7,11 +7,12 @@ use crate::error::ReplayError;
 use crate::machine;
 use crate::pool::Pool;
 use crate::replay::body::{Body, Stop};
+use crate::replay::checkpoint::Past;
 use crate::replay::divergence::Divergence;
 use crate::replay::files::Files;
 use crate::replay::limits::{Guard, Limits};
 use crate::replay::source::EventSource;
-use crate::stream::{Death, Entry, Event, Exec, Fork, Mapping, Point, Signal, TaskId, What};
+use crate::stream::{Entry, Event, Mapping, Point, Signal, Source, TaskId, What};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
@@ -33,11 +34,21 @@ pub struct Options {
     pub limits: Limits,
     /// Where stored files that many recordings hold are; None: each is hashed before it is used.
     pub files: Option<PathBuf>,
+    /// Keep copies of the replayed processes now and then, so that going back is quick.
+    pub checkpoints: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { output: true, other_machine: false, unshare: 0, keep_going: false, limits: Limits::default(), files: None }
+        Options {
+            output: true,
+            other_machine: false,
+            unshare: 0,
+            keep_going: false,
+            limits: Limits::default(),
+            files: None,
+            checkpoints: false,
+        }
     }
 }
 
@@ -81,7 +92,7 @@ pub struct Session {
     /// How the command ended, once it has.
     pub ended: Option<Ended>,
     /// Threads of the command itself; the first is the one whose end is the command's.
-    command: Vec<TaskId>,
+    pub(super) command: Vec<TaskId>,
     /// What the recorder marked as not certain.
     pub notes: Vec<String>,
     /// Checksums of memory that were compared.
@@ -92,6 +103,12 @@ pub struct Session {
     pub(super) threaded: HashSet<u32>,
     /// The differences that it went on at.
     pub differences: Vec<Divergence>,
+    pub(super) past: Past,
+    /// A program keeps memory from its children: a copy of it would not be whole.
+    pub(super) withheld: bool,
+    /// Bytes given to standard output and error; a replay that went back does not give them again.
+    pub(super) told: [u64; 2],
+    pub(super) next_space: u32,
 }
 
 impl Session {
@@ -127,6 +144,10 @@ impl Session {
             notes: Vec::new(),
             checks: 0,
             same_cpu,
+            past: Past::default(),
+            withheld: false,
+            told: [0; 2],
+            next_space: 0,
         })
     }
 
@@ -206,6 +227,7 @@ impl Session {
     }
 
     fn step_unlimited(&mut self) -> Result<Step, ReplayError> {
+        self.maybe_checkpoint()?;
         let begun = std::mem::take(&mut self.advanced);
         let Some(event) = self.source.next()? else { return Ok(Step::Finished) };
         let task = event.task;
@@ -275,7 +297,7 @@ impl Session {
         self.set_xstate(task, &signal.xstate)
     }
 
-    fn run_to_fault(&mut self, task: TaskId, number: i32) -> Result<(), ReplayError> {
+    pub(super) fn run_to_fault(&mut self, task: TaskId, number: i32) -> Result<(), ReplayError> {
         match self.body(task)?.run()? {
             Stop::Fault(found) if found == number => Ok(()),
             Stop::Tsc(..) if number == libc::SIGSEGV => Ok(()), // the program wanted the counter to trap
@@ -303,57 +325,6 @@ impl Session {
         }
     }
 
-    fn fork(&mut self, task: TaskId, fork: &Fork) -> Result<(), ReplayError> {
-        self.room_for_one()?;
-        let parent = self.body(task)?;
-        let real = stub::spawn_from(parent.real, &parent.regs, fork.shares_memory)?;
-        let exe = parent.exe.clone();
-        let call = parent.call;
-        let regs = fork.regs;
-        let (id, tid, pid) = (fork.child, fork.tid, fork.pid);
-        self.guard.add(real);
-        if pid == self.body(task)?.pid {
-            self.threaded.insert(pid);
-        }
-        if tid != pid && self.command.contains(&task) {
-            self.command.push(id);
-        }
-        self.bodies.insert(id, Body { id, tid, pid, parent: task, real, regs, in_call: false, call, exe });
-        for effect in &fork.effects {
-            self.apply(id, effect, 0)?;
-        }
-        Ok(())
-    }
-
-    fn exec(&mut self, task: TaskId, exec: &Exec) -> Result<(), ReplayError> {
-        let real = self.zygote.spawn()?;
-        self.guard.add(real);
-        if self.command.contains(&task) {
-            self.command = vec![task];
-        }
-        let (tid, pid, parent) = match self.bodies.remove(&task) {
-            Some(old) => {
-                crate::engine::sys::copy_stack_limit(old.real, real);
-                self.guard.remove(old.real);
-                stub::end(old.real);
-                (old.pid, old.pid, old.parent)
-            }
-            None if task == 0 && self.position == 0 => (0, 0, 0),
-            None => return Err(ReplayError::Damaged(format!("task {task} executes a program and does not exist"))),
-        };
-        let body =
-            Body { id: task, tid, pid, parent, real, regs: exec.regs, in_call: false, call: (59, [0; 6]), exe: exec.exe.clone() };
-        self.bodies.insert(task, body);
-        for mapping in &exec.maps {
-            self.map(task, mapping)?;
-        }
-        let body = self.body(task)?;
-        for (address, bytes) in &exec.memory {
-            body.write(*address, bytes)?;
-        }
-        Ok(())
-    }
-
     pub(super) fn map(&mut self, task: TaskId, mapping: &Mapping) -> Result<(), ReplayError> {
         if mapping.start < stub::END && mapping.start.saturating_add(mapping.length) > stub::BASE {
             return Err(ReplayError::Unsupported(format!(
@@ -362,23 +333,9 @@ impl Session {
             )));
         }
         let Some(body) = self.bodies.get(&task) else { return Err(ReplayError::Damaged(format!("task {task} does not exist"))) };
-        body.map(mapping, &mut self.files, &self.zygote)
-    }
-
-    fn death(&mut self, task: TaskId, death: &Death) -> Result<(), ReplayError> {
-        if death.fault {
-            self.run_to_fault(task, death.signal.unwrap_or(0))?;
-        }
-        self.ends_as_recorded(task, death)?;
-        let real = self.body(task)?.real;
-        self.guard.remove(real);
-        stub::end(real);
-        self.bodies.remove(&task);
-        for effect in &death.effects {
-            self.apply(task, effect, 0)?;
-        }
-        if self.command.first() == Some(&task) {
-            self.ended = Some(Ended { exit_code: death.exit_code, signal: death.signal });
+        body.map(mapping, &mut self.files, &self.zygote)?;
+        if matches!(mapping.from, Source::Object(..) | Source::NewObject(..)) {
+            self.files.shows(mapping.start, mapping.length, mapping.prot & 2 != 0);
         }
         Ok(())
     }

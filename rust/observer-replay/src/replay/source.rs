@@ -24,6 +24,16 @@ pub struct EventSource {
     time_ns: u64,
 }
 
+/// A place in a stream that can be returned to.
+#[derive(Clone, Debug)]
+pub struct Place {
+    decoder: Decoder,
+    chunk: usize,
+    rest: Vec<u8>,
+    ahead: Option<Event>,
+    time_ns: u64,
+}
+
 fn start_line(reader: &RecordingReader) -> Result<Value, ReplayError> {
     let text = observer_recording::query::lines(reader, 0, 16)?;
     let lines = text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
@@ -57,6 +67,27 @@ impl EventSource {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.reader.end.is_some()
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        let rest = self.buffer.get(self.at..).unwrap_or_default().to_vec();
+        Place { decoder: self.decoder.clone(), chunk: self.chunk, rest, ahead: self.ahead.clone(), time_ns: self.time_ns }
+    }
+
+    /// Goes on from there again; from the beginning without one.
+    pub fn return_to(&mut self, place: Option<&Place>) {
+        let began = self.start.get("at_ns").and_then(Value::as_u64).unwrap_or(0);
+        let place = place.cloned().unwrap_or(Place {
+            decoder: Decoder::default(),
+            chunk: 0,
+            rest: Vec::new(),
+            ahead: None,
+            time_ns: began,
+        });
+        (self.decoder, self.chunk, self.buffer, self.at) = (place.decoder, place.chunk, place.rest, 0);
+        (self.ahead, self.time_ns) = (place.ahead, place.time_ns);
     }
 
     /// The recording.

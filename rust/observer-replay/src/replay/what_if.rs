@@ -28,18 +28,6 @@ impl Session {
         }
     }
 
-    /// Replays until `event` events were replayed, or the end.
-    pub fn run_to(&mut self, event: u64) -> Result<Step, ReplayError> {
-        let mut last = Step::Finished;
-        while self.position() < event {
-            last = self.step()?;
-            if last == Step::Finished {
-                break;
-            }
-        }
-        Ok(last)
-    }
-
     /// Replays all events up to a recorded time, CLOCK_MONOTONIC ns.
     pub fn run_to_time(&mut self, time_ns: u64) -> Result<(), ReplayError> {
         loop {
