@@ -172,10 +172,7 @@ impl ReplaySession {
 
     /// Begins again; what was written is not written again.
     fn restart(&self, py: Python<'_>) -> PyResult<()> {
-        self.ask(py, |session| {
-            *session = session.again()?;
-            Ok(())
-        })
+        self.ask(py, |session| session.back_to(0))
     }
 
     /// Runs the next event's task to the entry of its call; false when that event begins no call.

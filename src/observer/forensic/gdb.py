@@ -7,6 +7,7 @@ recording, under the names that the program used: the originals need not exist. 
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess

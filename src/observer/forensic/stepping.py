@@ -24,7 +24,7 @@ class Stepper:
 
     def __init__(self, path: Path, environment: ReplayEnvironment, *, output: bool = False) -> None:
         """Open the recording; nothing has run yet."""
-        options = native_options(environment, output=output)
+        options = native_options(environment, output=output) | {"checkpoints": True}
         self._session: Any = _native.ReplaySession(path, json.dumps(options).encode())
         self._calls = replay_calls(path)
         self._past: list[ReplayCall] = []
@@ -55,7 +55,6 @@ class Stepper:
         if self._number <= 0:
             return None
         self._number = min(self._number, len(self._past)) - 1
-        self._session.restart()
         return self._arrive()
 
     def registers(self) -> dict[str, int]:

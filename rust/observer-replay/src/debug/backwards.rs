@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Backwards: what was is reached by replaying again from the beginning, to an earlier place. A place is a number of events and, in the
+//! Backwards: what was is reached by replaying again from the nearest checkpoint, to an earlier place. A place is a number of events and, in the
 //! stretch that the next event's thread runs before it, a number of instructions. What a debugger changed is not changed again.
 
 use crate::debug::runner::{Ahead, Runner};
@@ -44,10 +44,9 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// A fresh replay, brought to an event.
+    /// From the nearest checkpoint, or the beginning, to an event.
     fn restart(&mut self, position: u64) -> Result<(), ReplayError> {
-        let fresh = self.session.again()?;
-        *self.session = fresh;
+        self.session.back_to(position)?;
         self.ahead = false;
         while self.session.position() < position && self.event()? != Step::Finished {}
         Ok(())

@@ -144,7 +144,7 @@ impl Session {
         let old = usize::try_from(self.told[at].saturating_sub(before)).unwrap_or(usize::MAX).min(bytes.len());
         self.told[at] = self.told[at].max(self.written[at]);
         let bytes = &bytes[old..];
-        if !self.options.output || bytes.is_empty() || self.position < self.silent_until {
+        if !self.options.output || bytes.is_empty() {
             return Ok(());
         }
         let done = if stream == 2 { std::io::stderr().write_all(bytes) } else { unbuffered(bytes) };

@@ -9,7 +9,7 @@ use crate::replay::session::{Ended, Session, Step};
 use crate::replay::source::Place;
 use crate::stream::TaskId;
 use observer_capture::sys::Tid;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// So many are kept; of more, every other one is dropped.
@@ -30,6 +30,7 @@ pub struct Checkpoint {
     written: [u64; 2],
     ended: Option<Ended>,
     command: Vec<TaskId>,
+    threaded: HashSet<u32>,
     notes: usize,
     checks: u64,
 }
@@ -73,7 +74,7 @@ fn copies<'b>(bodies: impl Iterator<Item = &'b Body>) -> Result<Vec<Body>, Repla
 
 impl Session {
     /// A copy of this moment; None where there can be none: shared objects that can be written to are not copied with a process, nor is memory that a program
-    /// keeps from its children, and what was changed is not to be come back to.
+    /// keeps from its children, and what was changed is not come back to.
     pub fn checkpoint(&mut self) -> Result<Option<Checkpoint>, ReplayError> {
         let (shares, written) = self.files.shared();
         if self.modified || self.instead.is_some() || self.withheld || written {
@@ -88,6 +89,7 @@ impl Session {
             written: self.written,
             ended: self.ended,
             command: self.command.clone(),
+            threaded: self.threaded.clone(),
             notes: self.notes.len(),
             checks: self.checks,
         }))
@@ -134,11 +136,8 @@ impl Session {
         Ok(())
     }
 
-    /// The last checkpoint at or before `event`, or the beginning.
-    fn back_to(&mut self, event: u64) -> Result<(), ReplayError> {
-        if self.modified {
-            return Err(ReplayError::Usage("a replay that was changed cannot go back: open the recording again".to_owned()));
-        }
+    /// Goes back to the last checkpoint at or before `event`, or to the beginning. What was changed is not changed again.
+    pub fn back_to(&mut self, event: u64) -> Result<(), ReplayError> {
         if self.files.shared().1 {
             self.past.kept.retain(|one| !one.shares);
         }
@@ -163,7 +162,8 @@ impl Session {
         self.checks = from.map_or(0, |one| one.checks);
         self.notes.truncate(from.map_or(0, |one| one.notes));
         self.files.forget(!from.is_some_and(|one| one.shares));
-        self.withheld = false;
+        self.threaded = from.map_or_else(HashSet::new, |one| one.threaded.clone());
+        (self.withheld, self.modified, self.instead) = (false, false, None);
         self.differences.clear();
         self.past.last = None;
         Ok(())

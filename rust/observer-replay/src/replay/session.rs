@@ -80,8 +80,6 @@ pub struct Session {
     pub(super) options: Options,
     /// Events replayed.
     pub(super) position: u64,
-    /// What was written before this event was written by an earlier pass.
-    pub(super) silent_until: u64,
     /// The next event's task is at its call's entry already.
     pub(super) advanced: bool,
     /// Arguments or results were changed: what follows is no longer the recorded run.
@@ -134,7 +132,6 @@ impl Session {
             files: Files::of(dir, Pool::existing(options.files.as_deref())),
             options,
             position: 0,
-            silent_until: 0,
             advanced: false,
             modified: false,
             instead: None,
@@ -149,13 +146,6 @@ impl Session {
             told: [0; 2],
             next_space: 0,
         })
-    }
-
-    /// A fresh replay of the same recording; what this one has written is not written again.
-    pub fn again(&self) -> Result<Session, ReplayError> {
-        let mut fresh = Session::open(self.files.recording(), self.options.clone())?;
-        fresh.silent_until = self.silent_until.max(self.position);
-        Ok(fresh)
     }
 
     /// Events replayed so far; the number of the next one.
@@ -227,7 +217,6 @@ impl Session {
     }
 
     fn step_unlimited(&mut self) -> Result<Step, ReplayError> {
-        self.maybe_checkpoint()?;
         let begun = std::mem::take(&mut self.advanced);
         let Some(event) = self.source.next()? else { return Ok(Step::Finished) };
         let task = event.task;
@@ -256,6 +245,7 @@ impl Session {
             What::Meanwhile(effects) => effects.iter().try_for_each(|effect| self.apply(task, effect, 0))?,
         }
         self.position += 1;
+        self.maybe_checkpoint()?;
         Ok(Step::Event(event))
     }
 
