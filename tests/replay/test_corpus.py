@@ -13,7 +13,7 @@ from tests.replay import corpus
 
 ALL = corpus.programs()
 # Every how-manieth program is tried in `make test`; another part each time would make failures come and go.
-PART = 5
+PART = 8
 WANTED = ALL if os.environ.get("OBSERVER_CORPUS") == "all" else ALL[::PART]
 TIMES = int(os.environ.get("OBSERVER_CORPUS_TIMES", "1"))
 

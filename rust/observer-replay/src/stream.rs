@@ -171,6 +171,8 @@ pub struct Point {
     pub words: Vec<(u64, [u8; 8])>,
     /// Low halves of vector registers that do: number, content.
     pub vectors: Vec<(u8, u64)>,
+    /// Pages that the computation changes, with checksums: they tell most other states apart without the whole sum.
+    pub pages: Vec<(u64, u64)>,
     /// General registers that do: bit N for the register that instructions call N.
     pub moving: u16,
 }

@@ -22,6 +22,7 @@ const CHOICE: u32 = 24;
 /// Words that are kept.
 const WORDS: usize = 8;
 const VECTORS: usize = 4;
+const PAGES: usize = 32;
 /// So much memory is kept to see what changes slowly.
 const EARLIER_MAX: u64 = 2 << 20;
 /// Nothing is executed there.
@@ -51,7 +52,9 @@ impl Earlier {
     fn of(tid: Tid, rsp: u64) -> Earlier {
         let (mut kept, mut total) = (Vec::new(), 0);
         let (Ok(all), Ok(pagemap)) = (maps::regions(tid), maps::Pagemap::open(tid)) else { return Earlier(kept) };
-        for region in all.iter().filter(|region| region.is_private_writable()) {
+        let here = |region: &&maps::Region| region.start <= rsp && rsp < region.end;
+        let (stack, rest): (Vec<_>, Vec<_>) = all.iter().filter(|region| region.is_private_writable()).partition(here);
+        for region in stack.into_iter().chain(rest) {
             let stack = region.start <= rsp && rsp < region.end;
             pagemap.own_runs(region, &mut |address, length| {
                 let from = if stack { address.max(rsp) } else { address };
@@ -134,6 +137,18 @@ impl Trail {
             let vectors = sys::xstate(tid).unwrap_or_default();
             self.chosen = Some(Chosen { regs: *regs, vectors, flags_count: place.flags_count });
         }
+    }
+
+    /// Pages that were written, but for those of the stack that the program cannot rely on.
+    fn pages(&self, tid: Tid, regs: &Regs) -> Vec<(u64, u64)> {
+        let slow = self.earlier.iter().flat_map(|earlier| earlier.changed(tid));
+        let mut pages: Vec<u64> =
+            self.written.iter().map(|(address, _)| *address).chain(slow).map(|at| at & !(maps::PAGE - 1)).collect();
+        pages.sort_unstable();
+        pages.dedup();
+        let dead = regs.rsp().saturating_sub(1 << 23)..regs.rsp();
+        let sums = pages.into_iter().filter(|page| !dead.contains(page)).take(PAGES);
+        sums.map(|page| (page, maps::hash_bytes(maps::HASH_START, &bytes_at(tid, page, maps::PAGE)))).collect()
     }
 
     fn is_place(&mut self, tid: Tid, rip: u64) -> bool {
@@ -244,7 +259,8 @@ impl Tracer<'_> {
             let differs = |number: &usize| chosen.regs.0[NUMBERED[*number]] != regs.0[NUMBERED[*number]];
             moving = (0..16usize).filter(differs).fold(0, |bits, number| bits | 1 << number);
         }
-        Found::Point(Box::new(Point { regs, memory, words, vectors, moving }))
+        let pages = trail.pages(tid, &regs);
+        Found::Point(Box::new(Point { regs, memory, words, vectors, pages, moving }))
     }
 }
 

@@ -149,7 +149,7 @@ impl Tracer<'_> {
         let memory = maps::state_sum(tid, &[], u64::MAX, regs.rsp()).ok().flatten().unwrap_or(0);
         let what = task.deferred.front().map_or("a switch".to_owned(), |(signal, _)| format!("signal {signal}"));
         self.mark(tid, &format!("{what} came in a long computation without calls: the replay may not find the place"));
-        self.use_point(tid, Point { regs, memory, words: Vec::new(), vectors: Vec::new(), moving: 0 })
+        self.use_point(tid, Point { regs, memory, words: Vec::new(), vectors: Vec::new(), pages: Vec::new(), moving: 0 })
     }
 
     /// Looks whether the state of an interrupted thread recurs. It is stopped at a SIGTRAP afterwards, unless something else came.
@@ -160,7 +160,7 @@ impl Tracer<'_> {
         }
         let regs = sys::registers(tid).map_err(failed("read registers"))?;
         let Ok(Some(memory)) = maps::state_sum(tid, &[], CHECK_LIMIT, regs.rsp()) else { return Ok(Found::Nothing) };
-        let point = Box::new(Point { regs, memory, words: Vec::new(), vectors: Vec::new(), moving: 0 });
+        let point = Box::new(Point { regs, memory, words: Vec::new(), vectors: Vec::new(), pages: Vec::new(), moving: 0 });
         if !self.stepped(tid)? {
             return Ok(Found::Elsewhere);
         }

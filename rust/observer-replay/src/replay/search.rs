@@ -3,7 +3,7 @@
 //! with a hardware breakpoint.
 
 use crate::engine::comparer::{Comparer, Wanted, SIZE};
-use crate::engine::maps::{state_sum, PAGE};
+use crate::engine::maps::{hash_bytes, state_sum, HASH_START, PAGE};
 use crate::engine::stub::{BASE, END};
 use crate::engine::sys::{self, SYSCALL_STOP};
 use crate::error::ReplayError;
@@ -26,6 +26,10 @@ type Found = Result<(), String>;
 impl Body {
     fn is_at(&self, point: &Point, skip: &[(u64, u64)]) -> Result<bool, ReplayError> {
         if !self.regs.same_instant(&point.regs) {
+            return Ok(false);
+        }
+        let alike = |(page, sum): &(u64, u64)| hash_bytes(HASH_START, &self.read(*page, PAGE)) == *sum;
+        if !point.pages.iter().all(alike) {
             return Ok(false);
         }
         let sum = state_sum(self.real, skip, u64::MAX, self.regs.rsp()).map_err(failed("sum up the replay's memory"))?;
