@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from observer.agents.settings import default_text, load_settings
@@ -75,6 +75,7 @@ def test_not_utf8_and_not_there(tmp_path: Path) -> None:
         load_settings(tmp_path / "none.toml")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.mktemp("c") / "agent.toml"
