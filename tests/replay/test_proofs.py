@@ -169,6 +169,70 @@ def test_an_ordinary_user_records_and_replays(tmp_path_factory: pytest.TempPathF
         shutil.rmtree(place)
 
 
+DEFAULT_PROFILE = Path("/usr/share/containers/seccomp.json")
+INSIDE = """
+set -e
+"$1" -m observer record --replayable -q -o /tmp/rec -- sh -c 'date +%N; echo $$ | cat' >/tmp/recorded
+"$1" -m observer replay /tmp/rec >/tmp/replayed
+cmp /tmp/recorded /tmp/replayed
+cat /tmp/replayed; grep -E 'Seccomp:|CapEff' /proc/self/status
+"""
+
+
+def profile() -> dict[str, object]:
+    """Return podman's default filter as runc takes it: what is allowed to a process without capabilities."""
+    told = json.loads(DEFAULT_PROFILE.read_text(encoding="utf-8"))
+    kept = [rule for rule in told["syscalls"] if not (rule.get("includes") or {}).get("caps")]
+    keys = ("names", "action", "args", "errnoRet")
+    rules = [{key: rule[key] for key in keys if rule.get(key) is not None} for rule in kept]
+    return {
+        "defaultAction": told["defaultAction"],
+        "defaultErrnoRet": 38,
+        "architectures": ["SCMP_ARCH_X86_64"],
+        "syscalls": rules,
+    }
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="SKIPPED: the container here takes root to make")
+def test_it_records_and_replays_in_a_container_with_the_default_filter(tmp_path: Path) -> None:
+    if shutil.which("runc") is None or not DEFAULT_PROFILE.exists():
+        pytest.skip("SKIPPED: runc and the default filter of containers are needed: apt install runc podman")
+    bundle = tmp_path / "bundle"
+    (bundle / "rootfs").mkdir(parents=True)
+    subprocess.run(["runc", "spec"], cwd=bundle, check=True)
+    config = json.loads((bundle / "config.json").read_text(encoding="utf-8"))
+    inside = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(observer.__file__).parents[1]), "HOME": "/tmp"}
+    config["process"] |= {
+        "terminal": False,
+        "args": ["sh", "-c", INSIDE, "sh", sys.executable],
+        "env": [f"{name}={value}" for name, value in inside.items()],
+        "capabilities": {},
+    }
+    config["root"]["readonly"] = False
+    system = [path for path in ("/usr", "/bin", "/lib", "/lib64") if Path(path).exists()]
+    for path in [*system, *needed()[:3]]:
+        config["mounts"].append(
+            {"destination": path, "type": "bind", "source": path, "options": ["rbind", "ro"]}
+        )
+    config["mounts"].append({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"})
+    config["linux"]["seccomp"] = profile()
+    (bundle / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    argv = [
+        "runc",
+        "--root",
+        str(tmp_path / "state"),
+        "run",
+        "--bundle",
+        str(bundle),
+        f"observer-{os.getpid()}",
+    ]
+    done = subprocess.run(argv, capture_output=True, timeout=120, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode != 0 and b"observer" not in done.stderr:
+        pytest.skip(f"SKIPPED: no container can be made here: {done.stderr.decode(errors='replace')[-300:]}")
+    assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
+    assert b"Seccomp:\t2" in done.stdout and b"CapEff:\t0000000000000000" in done.stdout, done.stdout
+
+
 # Where the engine's page lies in a replay there is nothing when it is recorded. This program looks, and when it finds the page
 # calls the kernel from there, as the engine does, to make a file.
 HOSTILE = """
