@@ -131,7 +131,6 @@ PROGRAMS: Final[tuple[Real, ...]] = (
     ),
     _python("python-server", sources.SERVER),
     _python("python-pool", sources.POOL),
-    _python("python-setitimer-storm", sources.STORM, marked=True),
     Real("perl", "exec perl prog.pl", ("perl",), files=("prog.pl",)),
     Real(
         "perl-alarm",

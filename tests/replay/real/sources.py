@@ -110,17 +110,3 @@ if __name__ == "__main__":
         print(pool.map(work, range(20)))
         print(pool.apply_async(work, (99,)).get())
 """
-STORM: Final = """
-import signal
-count = 0
-def tick(*_):
-    global count
-    count += 1
-signal.signal(signal.SIGALRM, tick)
-signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
-total = 0
-while count < 60:
-    total += 1
-signal.setitimer(signal.ITIMER_REAL, 0)
-print(count, total > 0)
-"""
