@@ -7,6 +7,7 @@ use crate::error::{EvidenceError, MacFault, Place};
 use crate::hash::{from_hex, Digest32};
 use crate::key::{KeyRing, SecretKey};
 use crate::line::{parse, Parsed};
+use crate::names::log_id;
 use crate::note::VerifierKey;
 use crate::proof::Prover;
 use crate::records::{self, Begin, Damage, FORMAT, VERSION};
@@ -386,13 +387,6 @@ impl LogCheck {
             LineFault::Link(Fault::Signed) => mac(MacFault::Forged, "an HMAC in a log that was begun unsigned"),
         }
     }
-}
-
-/// The 16 bytes that a log's id spells.
-pub(crate) fn log_id(text: &str) -> Option<[u8; 16]> {
-    let padded = format!("{text}{}", "0".repeat(32));
-    let digest = (text.len() == 32).then(|| from_hex(padded.as_bytes())).flatten()?;
-    digest[..16].try_into().ok()
 }
 
 fn count_epochs(bytes: &[u8]) -> u64 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Names of the files around a log. Spec: `docs/spec/manifest-and-chainstate.md` §2.
 
+use crate::hash::from_hex;
 use crate::stamp::Stamp;
 use std::path::{Path, PathBuf};
 
@@ -65,4 +66,11 @@ pub fn log_of(name: &str) -> Option<&str> {
     let (rest, _) = name.rsplit_once('.')?;
     let (log, _) = rest.rsplit_once('.')?;
     first_sequence(log, name).map(|_| log)
+}
+
+/// The 16 bytes that a log's id spells.
+pub(crate) fn log_id(text: &str) -> Option<[u8; 16]> {
+    let padded = format!("{text}{}", "0".repeat(32));
+    let digest = (text.len() == 32).then(|| from_hex(padded.as_bytes())).flatten()?;
+    digest[..16].try_into().ok()
 }

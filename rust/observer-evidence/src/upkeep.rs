@@ -115,7 +115,7 @@ impl LogWriter {
     /// Sign on with the next key and forget this one.
     pub(crate) fn next_epoch(&mut self) -> Result<(), EvidenceError> {
         let stamp = self.stamp()?;
-        let (Some(key), Some(log)) = (&self.key, crate::merge::log_id(&self.begin.log)) else {
+        let (Some(key), Some(log)) = (&self.key, crate::names::log_id(&self.begin.log)) else {
             return Ok(());
         };
         let next = WriterKey::new(key.secret.next_epoch(&log), key.epoch + 1)?;

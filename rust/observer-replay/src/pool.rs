@@ -177,6 +177,7 @@ impl Pool {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::Pool;
     use sha2::{Digest, Sha256};

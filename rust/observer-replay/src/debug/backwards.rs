@@ -91,7 +91,7 @@ impl Runner<'_> {
         }
         match last {
             Some(event) => self.go_to(event, Within::End)?,
-            None => self.to_first_instruction()?,
+            None => self.go_to_first_instruction()?,
         }
         Ok(last.is_some())
     }
@@ -123,12 +123,12 @@ impl Runner<'_> {
         }
         match last {
             Some((place, within)) => self.go_to(place, within)?,
-            None => self.to_first_instruction()?,
+            None => self.go_to_first_instruction()?,
         }
         Ok(last.is_some())
     }
 
-    fn to_first_instruction(&mut self) -> Result<(), ReplayError> {
+    fn go_to_first_instruction(&mut self) -> Result<(), ReplayError> {
         self.restart(0)?;
         while self.session.tasks().next().is_none() && self.event()? != Step::Finished {}
         self.task = self.session.tasks().next().map_or(0, |body| body.id);
