@@ -109,7 +109,7 @@ def test_a_run_in_order(start: Callable[..., Run]) -> None:
     status = agent.status()
     assert (status["running"], status["previous_end"], status["dropped"]) == (True, "none", 0)
     assert {one["name"] for one in status["collectors"]} == {  # type: ignore[attr-defined]
-        *("crashes", "resources", "cgroups", "pressure", "blocked", "network", "clocks")
+        *("crashes", "resources", "cgroups", "pressure", "blocked", "network", "clocks", "peer")
     }
     buffer = [json.loads(line) for line in agent.ask("status", "--buffer", "3").stdout.splitlines()]
     assert len(buffer) == 3

@@ -131,12 +131,16 @@ impl Pool {
         let made = OpenOptions::new().read(true).write(true).create_new(true).mode(0o400).open(&temporary);
         let mut copy = made.map_err(ReplayError::io(what()))?;
         let digest = copy_and_hash(file, &mut copy).map_err(ReplayError::io(what()))?;
+        if file.metadata().is_ok_and(|after| state(&after) == state(meta)) {
+            self.remember(meta, &digest);
+        }
+        if self.link(&digest, &place(&digest)) {
+            let _ = fs::remove_file(&temporary); // the pool has it already, from a file that looked another
+            return Ok(Some(digest));
+        }
         fs::rename(&temporary, self.dir.join(hex(&digest))).map_err(ReplayError::io(what()))?;
         if let Ok(stored) = copy.metadata() {
             self.note(&stored, &own_state(&stored), &digest);
-        }
-        if file.metadata().is_ok_and(|after| state(&after) == state(meta)) {
-            self.remember(meta, &digest);
         }
         Ok(self.link(&digest, &place(&digest)).then_some(digest))
     }

@@ -135,12 +135,13 @@ const CHANGES: [Change; 13] = [
         "content of its memory differs",
     ),
     (
-        "memory of the program as it began",
+        "the random bytes that the program began with",
         |s| {
             let What::Exec(exec) = &mut s[0].0.what else { panic!("no exec") };
-            let stack = exec.memory.last_mut().unwrap();
-            let at = stack.1.len() - 9; // within the name of the program, at the end of the stack
-            stack.1[at] ^= 1;
+            let (start, stack) = exec.memory.last_mut().map(|part| (part.0, &mut part.1)).unwrap();
+            let words: Vec<u64> = stack.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
+            let at = words.iter().position(|word| *word == libc::AT_RANDOM).unwrap() + 1;
+            stack[usize::try_from(words[at] - start).unwrap() + 3] ^= 1; // the C library keeps it in its own memory
         },
         "content of its memory differs",
     ),

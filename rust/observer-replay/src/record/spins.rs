@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// So many times what it cost to put a thread aside it may run until it is put aside again.
 const WORTH: u32 = 5;
 const SHORTEST: Duration = Duration::from_millis(2);
+/// From so many signals on that a replay has to search for, a recording is marked: an interpreter comes by the same place in nearly the
+/// same state again and again, and each time all memory is compared.
+const STORM: u32 = 8;
 /// A state is summed up so often while it is waited for to recur.
 const SUMS: u32 = 3;
 /// Futex operations during whose sleep the kernel changes the word: LOCK_PI, LOCK_PI2. Source: futex(2).
@@ -120,8 +123,13 @@ impl Tracer<'_> {
             }
             return self.go_on(tid, signal).map(|()| true);
         }
+        let searched = point.is_some();
         task.point = point;
         let _ = sys::set_siginfo(tid, &info);
+        self.searched += u32::from(searched);
+        if self.searched == STORM {
+            self.mark(tid, "many signals came in computations without calls: the replay may not find each place in its time");
+        }
         self.deliver(tid, (signal, &info), false).map(|()| true)
     }
 

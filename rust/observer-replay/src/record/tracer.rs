@@ -63,6 +63,8 @@ pub struct Tracer<'a> {
     pub(super) scratch: Box<[u8; 4096]>,
     /// Marks that were sealed already.
     pub(super) marked: HashSet<String>,
+    /// Signals that were delivered where a replay has to search for the state.
+    pub(super) searched: u32,
     /// Threads that are held at the entry of a call.
     pub(super) held: Vec<Tid>,
 }
@@ -109,6 +111,7 @@ impl<'a> Tracer<'a> {
             failed: None,
             scratch: Box::new([0; 4096]),
             marked: HashSet::new(),
+            searched: 0,
             held: Vec::new(),
         }
     }
