@@ -135,7 +135,7 @@ def test_an_interrupt_that_kills_the_command_leaves_a_whole_recording() -> None:
 
 def test_a_killed_recorder_leaves_what_was_sealed() -> None:
     child = started(
-        "--", "sh", "-c", "echo ready; i=0; while [ $i -lt 200 ]; do i=$((i+1)); /bin/true; done; sleep 60"
+        "--", "sh", "-c", "echo ready; i=0; while [ $i -lt 200 ]; do i=$((i+1)); /bin/true; done; sleep 8"
     )
     time.sleep(1.5)
     child.kill()

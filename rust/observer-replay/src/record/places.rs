@@ -197,8 +197,10 @@ impl Tracer<'_> {
                 trail.choose(tid, &regs);
             }
             trail.note(tid, &regs);
-            if !self.advance(tid, &mut trail, &regs)? {
-                return Ok(Found::Elsewhere);
+            match self.advance(tid, &mut trail, &regs)? {
+                Ran::There => {}
+                Ran::Late => return Ok(Found::Nothing),
+                Ran::Elsewhere => return Ok(Found::Elsewhere),
             }
         }
         self.far_place(tid, trail)
@@ -223,19 +225,21 @@ impl Tracer<'_> {
                 return Ok(self.point(tid, &trail, false));
             }
             trail.note(tid, &regs);
-            if !self.advance(tid, &mut trail, &regs)? {
-                return Ok(Found::Elsewhere);
+            match self.advance(tid, &mut trail, &regs)? {
+                Ran::There => {}
+                Ran::Late => return Ok(Found::Nothing),
+                Ran::Elsewhere => return Ok(Found::Elsewhere),
             }
         }
         Ok(Found::Nothing)
     }
 
-    /// One instruction; one that is repeated in itself to its end.
-    fn advance(&mut self, tid: Tid, trail: &mut Trail, regs: &Regs) -> Result<bool, ReplayError> {
-        let repeated = trail.instruction(tid, regs.rip()).filter(|i| i.has_rep_prefix() || i.has_repne_prefix());
-        match repeated {
-            Some(instruction) => Ok(matches!(self.run_to(tid, instruction.next_ip(), Instant::now())?, Ran::There)),
-            None => self.stepped(tid),
+    /// One instruction; one that is repeated in itself to its end. (`rep ret` only looks like one.)
+    fn advance(&mut self, tid: Tid, trail: &mut Trail, regs: &Regs) -> Result<Ran, ReplayError> {
+        let repeats = |i: &Instruction| i.is_string_instruction() && (i.has_rep_prefix() || i.has_repne_prefix());
+        match trail.instruction(tid, regs.rip()).filter(repeats) {
+            Some(instruction) => self.run_to(tid, instruction.next_ip(), Instant::now()),
+            None => self.stepped(tid).map(|stepped| if stepped { Ran::There } else { Ran::Elsewhere }),
         }
     }
 

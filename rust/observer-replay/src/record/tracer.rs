@@ -52,6 +52,8 @@ pub struct Tracer<'a> {
     pub(super) running: Option<Tid>,
     pub(super) ready: VecDeque<Tid>,
     pub(super) slice: Instant,
+    /// Whose turn it is, and since when: it lasts over calls.
+    turn: (Option<Tid>, Instant),
     stops: VecDeque<(Tid, Wait)>,
     pub(super) next_task: u32,
     pub(super) next_space: u32,
@@ -103,6 +105,7 @@ impl<'a> Tracer<'a> {
             running: Some(parts.root),
             ready: VecDeque::new(),
             slice: Instant::now(),
+            turn: (None, Instant::now()),
             stops: VecDeque::new(),
             next_task: 1,
             next_space: 1,
@@ -224,9 +227,10 @@ impl<'a> Tracer<'a> {
         task.state = State::Ready;
         if self.running == Some(tid) {
             self.running = None;
-            if self.ready.is_empty() || self.slice.elapsed() < SLICE {
+            if self.ready.is_empty() || self.turn.1.elapsed() < SLICE {
                 return self.ready.push_front(tid);
             }
+            self.turn.0 = None;
         }
         self.ready.push_back(tid);
     }
@@ -253,6 +257,9 @@ impl<'a> Tracer<'a> {
         }
         self.running = Some(tid);
         self.slice = Instant::now();
+        if self.turn.0 != Some(tid) {
+            self.turn = (Some(tid), self.slice);
+        }
         let _ = self.go_on(tid, 0);
     }
 
