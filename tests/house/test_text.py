@@ -22,7 +22,9 @@ TEXTS = [
     if path.suffix in {".md", ".py", ".pyi", ".rs", ".toml", ".sh", ".c", ".h", ".yaml"}
 ]
 # Written in pieces so that this file does not contain what it looks for.
-MACHINE_PATHS = re.compile("|".join(("/wo" + r"rk/(?!\*)", "/tmp/" + "wt", r"(?<!\w)/ro" + "ot/", r"\.pyen" + "v/")))
+MACHINE_PATHS = re.compile(
+    "|".join(("/wo" + r"rk/(?!\*)", "/tmp/" + "wt", r"(?<!\w)/ro" + "ot/", r"\.pyen" + "v/"))
+)
 LATER = re.compile(r"\b(?:TO" + "DO|FIX" + "ME|XX" + r"X)\b(?!\((?:#\d+|docs/[^)]+)\))")
 
 
