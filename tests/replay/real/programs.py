@@ -156,7 +156,6 @@ PROGRAMS: Final[tuple[Real, ...]] = (
         prepare=_CERTIFICATE,
         server=_TLS,
     ),
-    Real("openssl-speed", "exec openssl speed -seconds 1 -bytes 64 sha256", ("openssl",), marked=True),
     Real("redis", _REDIS, ("redis-check-rdb", "redis-benchmark")),
     Real("nginx", _NGINX, ("nginx", "curl"), {"page": "a page\n"}),
     Real("node", "exec node prog.js", ("node",), files=("prog.js",)),
