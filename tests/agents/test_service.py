@@ -43,7 +43,7 @@ BLOCK = """
 import ctypes, os, time
 child = ctypes.CDLL(None).syscall(56, 0x4000 | 17, 0, 0, 0, 0)
 if child == 0:
-    time.sleep(6)
+    time.sleep(20)
     os._exit(0)
 """
 
