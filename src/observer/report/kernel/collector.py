@@ -22,7 +22,7 @@ _QUIET_US = 60_000_000
 _BEFORE = 12
 """Lines kept from before a head; some reports say the essential thing just ahead of it."""
 _LEAD = re.compile(
-    r"[\s=*\[-]*(?:(?:NMI )?watchdog: |NMI: |rcu: |traps: |kasan: .{0,80}|usercopy: |kernel: |Oops: |CPU \d+ |"
+    r"[\s=*\[-]*(?:(?:NMI )?watchdog: |NMI: |rcu: |traps: |kasan: .{0,80}|usercopy: |kernel: |Oops: |CPU ?\d+:? |"
     r"trusty: .{0,80}|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d |"
     r"\*\* \d+ printk messages dropped \*\* )*[\s\[]*"
 )
