@@ -25,8 +25,11 @@ _BOOT_MARK = re.compile(r"-- (?:Reboot|Boot [0-9a-f]{32}) --")
 _RESTART_US = 30_000_000
 """A boot clock that falls by more than this has started again; less is two processors printing out of order."""
 _FEW = 3
-"""A boot that has no more lines than this has only just begun."""
+"""A boot that has no more lines than this has only just begun, unless its first is this old:"""
+_APART_S = 120.0
 _YOUNG_US = 120_000_000
+_STARTING_S = 600.0
+"""What a start finds of the boot before, it finds within this; later the same words speak of a disk that was just put in."""
 MAX_REPORTS = 200
 """Kernel reports kept; a machine that prints more repeats itself."""
 STOP_SIGNALS = (
@@ -107,7 +110,7 @@ class Survey:
         return self.boots[-1]
 
     def _begins(self, line: LogLine, current: Boot) -> bool:
-        if current.lines < _FEW:
+        if current.lines < _FEW and (_wall_s(line, current) or 0.0) < _APART_S:
             return False
         last = current.last.mono_us if current.last else None
         if line.mono_us is not None and last is not None:
@@ -122,6 +125,8 @@ class Survey:
         )
 
     def _file(self, boot: Boot, signal: Signal, line: LogLine, values: dict[str, str]) -> None:
+        if signal.role == "aftermath" and not _is_starting(line, boot):
+            return
         self._order += 1
         fact = Fact(
             signal.name, line, fill(signal.says, values), values, signal.role, self._order, signal.late
@@ -153,6 +158,19 @@ class Survey:
             signal = self._book.by_name.get(name)
             if signal is not None:
                 self._file(boot, replace(signal, role="end"), boot.last, {"text": boot.last.text})
+
+
+def _is_starting(line: LogLine, boot: Boot) -> bool:
+    """Whether a line of a boot is from its first minutes, as far as any of its clocks tells."""
+    if line.mono_us is not None:
+        return line.mono_us <= _STARTING_S * 1e6
+    return (_wall_s(line, boot) or 0.0) <= _STARTING_S
+
+
+def _wall_s(line: LogLine, boot: Boot) -> float | None:
+    """Seconds by the wall clock from a boot's first line to this one; None where one of them has no time."""
+    first = boot.first.wall_us if boot.first else None
+    return None if first is None or line.wall_us is None else (line.wall_us - first) / 1e6
 
 
 def _marks_boot(line: LogLine) -> bool:
