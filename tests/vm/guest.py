@@ -110,7 +110,11 @@ class Guest:
         self._shell = self._connect("shell")
         threading.Thread(target=self._read, daemon=True).start()
         if load:
-            self.run("true")
+            try:
+                self.run("true")
+            except BaseException:
+                self.close()
+                raise
 
     def run(self, line: str, seconds: float = PATIENCE_S) -> str:
         """Run a line in the guest's shell; returns what it printed, and fails when its status is not 0."""
@@ -247,11 +251,13 @@ def booted_disk() -> Path:
     machines.run("tools/machines/vm_image.sh", str(archive), str(deb), str(BUILD), cwd=ROOT)
     draft = BUILD / "root.qcow2"
     guest = Guest(BUILD / "first-boot", draft, load=False, accel=accelerator())
-    guest.await_boot()
-    guest.attempt("systemctl is-system-running --wait")
-    guest.run("echo ramoops > /etc/modules-load.d/ramoops.conf; modprobe ramoops; sync")
-    guest.run("observer agent status")
-    guest.monitor("savevm booted")
-    guest.cut_power()
+    try:
+        guest.await_boot()
+        guest.attempt("systemctl is-system-running --wait")
+        guest.run("echo ramoops > /etc/modules-load.d/ramoops.conf; modprobe ramoops; sync")
+        guest.run("observer agent status")
+        guest.monitor("savevm booted")
+    finally:
+        guest.cut_power()  # one that failed would slow all others down
     draft.rename(disk)
     return disk
