@@ -32,7 +32,7 @@ def test_title_and_type(path: Path) -> None:
         ("[c00000000123] [c00000000456] foo+0x10/0x60 (unreliable)", [Frame("foo", sure=False)]),
         (" <IRQ>  [<ffffffff813ebb96>] foo+0x2d0/0x2dc", [Frame("foo")]),
         ("__dump_stack lib/dump_stack.c:77 [inline]", []),
-        (" __dump_stack lib/dump_stack.c:77 [inline]", [Frame("__dump_stack")]),
+        (" __dump_stack lib/dump_stack.c:77 [inline]", [Frame("__dump_stack", sure=False)]),
         ("RAX: 0000000000000000 RBX: 0000000000000000", []),
         ("a program says foo+0x12 is a nice number", []),
     ],

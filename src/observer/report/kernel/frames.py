@@ -56,7 +56,10 @@ _NOT_SYMBOLS = frozenset(["RSP", "Code", "at", "in"])
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One function on a stack; `sure` is False where the unwinder printed a question mark."""
+    """One function on a stack; `sure` is False where the unwinder printed a question mark, or where a symbolizer put it in.
+
+    A function inlined into another is no place of its own: the labelled sets name the one that was called.
+    """
 
     name: str
     sure: bool = True
@@ -82,7 +85,7 @@ def parse_frames(text: str) -> list[Frame]:
                 )
             ]
     elif "[inline]" in text and (found := _INLINE.match(text)):
-        return [Frame(clean_name(found["name"]))]
+        return [Frame(clean_name(found["name"]), sure=False)]
     return []
 
 

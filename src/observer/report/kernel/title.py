@@ -64,10 +64,20 @@ def finish(draft: Draft, grammar: Grammar) -> Iterator[KernelReport]:
     body = "\n".join(draft.lines)
     ahead = "\n".join(draft.before)
     for form in draft.forms:
-        groups = _groups(form, draft.lines[0], body, ahead)
+        groups = _groups(form, _whole_head(form, draft.lines), body, ahead)
         if groups is not None:
             yield _report(draft, form, groups, grammar)
             return
+
+
+def _whole_head(form: Format, lines: list[str]) -> str:
+    """The last of the lines into which a symbolizer has split the head: the one that names the function that was called."""
+    head = lines[0]
+    for text in lines[1:]:
+        if not head.endswith("[inline]") or form.head.search(text) is None:
+            break
+        head = text
+    return head
 
 
 def _groups(form: Format, head: str, body: str, ahead: str) -> dict[str, str] | None:
