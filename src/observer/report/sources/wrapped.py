@@ -37,7 +37,7 @@ class Wrapped:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
-_TEXTS = ("log", "message", "MESSAGE", "msg", "textPayload", "line", "body", "text", "event")
+_TEXTS = ("log", "message", "MESSAGE", "msg", "textPayload", "line", "body", "text", "event", "Output", "contents")
 _TIMES = ("time", "timestamp", "@timestamp", "ts", "receiveTimestamp", "__REALTIME_TIMESTAMP")
 _JOURNAL = ("_TRANSPORT", "SYSLOG_IDENTIFIER", "_SYSTEMD_UNIT", "_COMM")
 _MAX_JSON = 1 << 18
@@ -56,6 +56,8 @@ _LOGCAT = re.compile(
     r"(?P<tag>[^:]{0,64}?) *: (?P<text>.*)",
     re.S,
 )
+_CLOUD_CONSOLE = re.compile(r'\s*"(?:Output|contents)": (?P<said>"(?:[^"\\]|\\.)*"),?\s*', re.S)
+"""A whole console in one string of a cloud's answer, spread over lines."""
 _LOGCAT_BRIEF = re.compile(r"[VDIWEFA]/(?P<tag>[^(]{0,64}?) *\( *(?P<pid>\d+)\): (?P<text>.*)", re.S)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -66,6 +68,8 @@ def unwrap(text: str) -> Wrapped | None:
         return _from_json(text)
     if text.startswith("data: {"):
         return _from_json(text[6:])
+    if text.lstrip().startswith(('"Output"', '"contents"')) and (found := _CLOUD_CONSOLE.fullmatch(text)):
+        return Wrapped(str(json.loads(found["said"], strict=False)).rstrip("\r\n"))
     if found := _CONSOLE.fullmatch(text):
         return Wrapped(found["text"], _moment(found))
     if found := _CRI.fullmatch(text):
