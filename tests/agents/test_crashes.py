@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from observer.agents.linux.crashes import CrashWatcher
+from observer.agents.linux.inotify import Inotify
 from observer.model.event import EventSeverity
 from observer.model.event_record import EventRecord
 from tests.agents.feeds import Machine
@@ -116,6 +118,24 @@ def test_a_directory_that_comes_late_and_one_that_goes(machine: Machine) -> None
     late.unlink()
     late.parent.rmdir()
     assert [one.get("state") for one in driver.step()] == ["missing"]
+
+
+def test_a_directory_that_cannot_be_watched_is_said_once(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    machine.put("/var/crash/a.crash", "x")
+    driver = Driver(machine)
+    with monkeypatch.context() as patched:
+        patched.setattr(Inotify, "add", refuse)
+        seen = [one for one in driver.step() if one.get("state") == "unwatched"]
+        assert {(one.get("value"), one.severity) for one in seen} == {
+            ("Permission denied", EventSeverity.WARNING)
+        }
+        assert not [one for one in driver.step() if one.get("state") == "unwatched"]
+    assert ("/var/crash", "watched") in [(one.get("path"), one.get("state")) for one in driver.step()]
 
 
 def test_a_later_run_tells_what_came_in_between_and_nothing_twice(machine: Machine) -> None:

@@ -176,11 +176,20 @@ def test_pressure_thresholds(
 
 def test_memory_pressure_fires_on_a_rise(machine: Machine) -> None:
     monitor = machine.make(PressureStallMonitor)
+    assert _onsets(machine, monitor, (37, 39, 41, 42.5), every_s=2) == [0, 0, 0, 1], "above 40 and 5.5 in 6 s"
+    slow = machine.make(PressureStallMonitor)
+    assert sum(_onsets(machine, slow, (37, 39, 41, 43, 45, 47), every_s=6)) == 0, "never 5 in 10 s"
+
+
+def _onsets(
+    machine: Machine, monitor: PressureStallMonitor, values: tuple[float, ...], every_s: float
+) -> list[int]:
     seen = []
-    for some in (39, 42, 45, 51):
+    for some in values:
         pressure(machine, "memory", (some, 0))
         seen.append(len(machine.look(monitor)))
-    assert seen == [0, 0, 0, 1], "above 40 and risen by more than 5 since the last look"
+        machine.clock.move(every_s)
+    return seen
 
 
 def test_pressure_is_told_at_onset_change_each_minute_and_end(machine: Machine) -> None:
@@ -271,10 +280,11 @@ def test_units_failures_and_recoveries(machine: Machine, monkeypatch: pytest.Mon
     failed[:] = ["old.service", "ssh.service"]
     seen = machine.look(watcher)
     assert [(one.get("unit"), one.severity) for one in seen] == [("ssh.service", EventSeverity.ERROR)]
-    assert (seen[0].get("result"), seen[0].get("exit_code"), seen[0].get("failed")) == (
+    assert (seen[0].get("result"), seen[0].get("exit_code"), seen[0].get("failed"), seen[0].get("units")) == (
         "exit-code",
         "exited",
         "2",
+        "old.service ssh.service",
     )
     assert machine.look(watcher) == []
     machine.clock.move(90)

@@ -8,6 +8,7 @@ permissions or CAP_DAC_READ_SEARCH. Sources: inotify(7), core(5).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -46,7 +47,7 @@ class CrashWatcher(Collector):
         super().__init__(context)
         self._inotify: Inotify | None = None
         self._watched: dict[int, str] = {}
-        self._missing: set[str] = set()
+        self._missing: dict[str, int | None] = {}  # and why, as last told
         self._growing: dict[str, _Growing] = {}
         self._core_pattern: str | None = None
         known = context.positions.get(self.name)
@@ -88,13 +89,10 @@ class CrashWatcher(Collector):
                 continue
             try:
                 self._watched[self._inotify.add(self.path(place))] = place
-            except OSError:
-                if place not in self._missing:
-                    self._missing.add(place)
-                    if tell_missing:
-                        yield _directory(place, "missing", None)
+            except OSError as error:
+                yield from self._cannot_watch(place, error, tell_missing=tell_missing)
                 continue
-            self._missing.discard(place)
+            self._missing.pop(place, None)
             yield _directory(place, "watched", None)
             # What lies there already: at the very first start it is old; later it came while nobody watched.
             for path in self._files_in(place):
@@ -102,6 +100,16 @@ class CrashWatcher(Collector):
                     self._remember(path)
                 else:
                     yield from self._tell(path, "startup")
+
+    def _cannot_watch(self, place: str, error: OSError, *, tell_missing: bool) -> Iterator[Observation]:
+        """A directory that is not there yet is no fault; one that is there and cannot be watched is, and is said once."""
+        if self._missing.get(place, 0) == error.errno:
+            return
+        self._missing[place] = error.errno
+        if error.errno != errno.ENOENT:
+            yield _directory(place, "unwatched", error.strerror, EventSeverity.WARNING)
+        elif tell_missing:
+            yield _directory(place, "missing", None)
 
     def _files_in(self, place: str) -> list[str]:
         try:
@@ -123,7 +131,7 @@ class CrashWatcher(Collector):
                 continue
             if mask & GONE:
                 self._watched.pop(watch, None)
-                self._missing.add(place)
+                self._missing[place] = errno.ENOENT
                 yield _directory(place, "missing", None)
             elif mask & CREATED:
                 self._growing[f"{place}/{name}"] = _Growing(-1, 0)
@@ -220,12 +228,14 @@ class CrashWatcher(Collector):
             inotify.close()
 
 
-def _directory(path: str, state: str, value: str | None) -> Observation:
+def _directory(
+    path: str, state: str, value: str | None, severity: EventSeverity = EventSeverity.INFO
+) -> Observation:
     return Observation(
         "crash.directory",
         _SOURCE,
         "Crash",
-        EventSeverity.INFO,
+        severity,
         "Crash directory changed",
         {"path": path, "state": state, "value": value},
     )

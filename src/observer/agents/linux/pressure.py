@@ -7,8 +7,9 @@ told once is not told again until it changes, lasts a minute, or ends. Source: D
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
 from observer.agents.collector import Context, Emission, Observation, PeriodicCollector
@@ -29,6 +30,9 @@ _RELIEVED: Final = {
     "cpu": "CPU pressure relieved",
     "io": "IO pressure relieved",
 }
+_RISE_NS: Final = (
+    10_000_000_000  # a rise is one within the time that avg10 looks back on, however often it is read
+)
 _INFO, _WARNING, _CRITICAL = EventSeverity.INFO, EventSeverity.WARNING, EventSeverity.CRITICAL
 
 
@@ -36,7 +40,7 @@ _INFO, _WARNING, _CRITICAL = EventSeverity.INFO, EventSeverity.WARNING, EventSev
 class _Stall:
     severity: EventSeverity = _INFO
     told_ns: int = 0
-    some10: float | None = None
+    recent: deque[tuple[int, float]] = field(default_factory=deque)
 
 
 class PressureStallMonitor(PeriodicCollector):
@@ -64,8 +68,7 @@ class PressureStallMonitor(PeriodicCollector):
         for resource in _RESOURCES:
             values = _parse(self.read(f"/proc/pressure/{resource}"))
             stall = self._stalls[resource]
-            before, stall.some10 = stall.some10, values["some_avg10"]
-            rise = values["some_avg10"] - before if before is not None else 0.0
+            rise = _rise(stall.recent, now, values["some_avg10"])
             severity = _judge(resource, values, rise, self.settings)
             if severity is _INFO and stall.severity is not _INFO and not self._is_relieved(resource, values):
                 severity = _WARNING
@@ -93,6 +96,14 @@ class PressureStallMonitor(PeriodicCollector):
         )
 
 
+def _rise(recent: deque[tuple[int, float]], now: int, value: float) -> float:
+    """How far a value stands above its lowest of the last ten seconds."""
+    while recent and recent[0][0] < now - _RISE_NS:
+        recent.popleft()
+    recent.append((now, value))
+    return value - min(seen for _, seen in recent)
+
+
 def _judge(resource: str, values: dict[str, float], rise: float, limits: Section) -> EventSeverity:
     some10, some60 = values["some_avg10"], values["some_avg60"]
     full10 = values.get("full_avg10", 0.0)
@@ -114,9 +125,9 @@ def _parse(text: bytes) -> dict[str, float]:
     """Return `some_avg10` and the like; CPU has no `full` line on older kernels."""
     values: dict[str, float] = {}
     for line in text.decode("ascii").splitlines():
-        kind, *fields = line.split()
-        for field in fields:
-            name, _, value = field.partition("=")
+        kind, *entries = line.split()
+        for entry in entries:
+            name, _, value = entry.partition("=")
             values[f"{kind}_{name}"] = float(value)
     return values
 

@@ -19,6 +19,7 @@ __all__ = ["SystemdFailureWatcher"]
 
 _SOURCE: Final = "systemd.failures"
 _PATIENCE_S: Final = 20.0
+_MOST_NAMED: Final = 2000  # characters
 _MOST_SHOWN: Final = 64  # units asked about in one look; the rest are told without details
 
 
@@ -87,6 +88,7 @@ class SystemdFailureWatcher(PeriodicCollector):
                 "restarts": facts.get("NRestarts") or None,
                 "found": found,
                 "failed": str(len(self._failed or ())),
+                "units": " ".join(sorted(self._failed or ()))[:_MOST_NAMED],
             },
         )
 

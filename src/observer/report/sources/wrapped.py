@@ -37,7 +37,19 @@ class Wrapped:
     fields: Mapping[str, str] = field(default_factory=dict)
 
 
-_TEXTS = ("log", "message", "MESSAGE", "msg", "textPayload", "line", "body", "text", "event", "Output", "contents")
+_TEXTS = (
+    "log",
+    "message",
+    "MESSAGE",
+    "msg",
+    "textPayload",
+    "line",
+    "body",
+    "text",
+    "event",
+    "Output",
+    "contents",
+)
 _TIMES = ("time", "timestamp", "@timestamp", "ts", "receiveTimestamp", "__REALTIME_TIMESTAMP")
 _JOURNAL = ("_TRANSPORT", "SYSLOG_IDENTIFIER", "_SYSTEMD_UNIT", "_COMM")
 _MAX_JSON = 1 << 18
