@@ -42,6 +42,9 @@ use index::{ORIG_RAX, R10, R8, R9, RAX, RCX, RDI, RDX, RIP, RSI, RSP};
 /// processor's own, segment selectors never change.
 pub const CHECKED: [usize; 17] = [0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 14, 15, 16, 19, 21, 22];
 
+/// Stands in orig_rax of a thread that leaves a boundary: the number of no call.
+const LEAVING: u64 = 0x4f42_5356;
+
 /// Register values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Regs(pub [u64; COUNT]);
@@ -91,6 +94,24 @@ impl Regs {
     #[must_use]
     pub fn same_state(&self, other: &Regs) -> bool {
         CHECKED.iter().all(|at| *at == ORIG_RAX || self.0[*at] == other.0[*at]) && self.0[RAX] == other.0[RAX]
+    }
+
+    /// These registers as a thread is given them that leaves a boundary. The word that tells a call from an interrupt is a mark that only
+    /// the kernel sees, and loses as soon as one instruction has run: every entry by an interrupt or a fault sets it to -1. A thread
+    /// whose rax looks like a restart code cannot be marked, because the kernel would take it for a call to be made again.
+    #[must_use]
+    pub fn leaving(mut self) -> Regs {
+        if self.0[ORIG_RAX] == u64::MAX && !(-516..=-512).contains(&self.0[RAX].cast_signed()) {
+            self.0[ORIG_RAX] = LEAVING;
+        }
+        self
+    }
+
+    /// No instruction has run since the thread had these registers and left a boundary. Registers alone do not tell: a loop that counts
+    /// in memory comes by the same ones again and again.
+    #[must_use]
+    pub fn is_untouched(&self, now: &Regs) -> bool {
+        now.same_state(self) && (now.0[ORIG_RAX] != u64::MAX || self.leaving().0[ORIG_RAX] == u64::MAX)
     }
 
     /// The same state between two instructions in the middle of a computation: the flags count as well.

@@ -107,7 +107,9 @@ impl Tracer<'_> {
         let result = call.instead.unwrap_or(result);
         let mut regs = call.regs.returned(result);
         if call.instead.is_some() || call.restore {
-            let _ = sys::set_registers(tid, &regs);
+            let mut own = regs;
+            own.0[index::ORIG_RAX] = call.regs.0[index::ORIG_RAX];
+            let _ = sys::set_registers(tid, &own);
         }
         call.record.duration_ns = now.saturating_sub(call.record.start_ns);
         call.record.result = result;
@@ -189,6 +191,7 @@ impl Tracer<'_> {
         match i64::from(call.nr) {
             libc::SYS_rt_sigreturn => {
                 *regs = sys::registers(tid).map_err(ReplayError::io("read registers"))?;
+                let _ = sys::set_registers(tid, &regs.leaving());
                 effects.push(Effect::Regs(Box::new(*regs)));
                 effects.push(Effect::Xstate(sys::xstate(tid).unwrap_or_default()));
             }

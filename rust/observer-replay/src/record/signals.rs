@@ -121,12 +121,11 @@ impl Tracer<'_> {
         }
         if fault && signal == libc::SIGILL {
             if let Some(next) = crate::record::random::drawn(tid, &regs) {
-                sys::set_registers(tid, &next).map_err(ReplayError::io("set registers"))?;
                 return self.played(tid, next, What::Random(Box::new(next)));
             }
         }
         let caught = is_caught(tid, signal);
-        let midway = task.state == State::Running && !regs.same_state(&task.boundary);
+        let midway = task.state == State::Running && !task.boundary.is_untouched(&regs);
         if midway && !fault && (caught || (is_stop(signal) && self.has_friends(tid))) {
             let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
             // Standard signals do not queue: one that is waiting stands for all that come. Source: signal(7).
@@ -165,7 +164,7 @@ impl Tracer<'_> {
         let (address, bytes) = frame(tid, regs.rsp());
         let xstate = sys::xstate(tid).map_err(ReplayError::io("read vector registers"))?;
         let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
-        task.boundary = regs;
+        task.leave_from(regs);
         task.interrupted = None;
         let code = sys::siginfo_code(info);
         let number = signal.unsigned_abs();
@@ -182,14 +181,14 @@ impl Tracer<'_> {
         let value = unsafe { std::arch::x86_64::__rdtscp(&raw mut cpu) };
         let aux = with_cpu.then_some(cpu);
         let next = after_tsc(regs, length, value, aux);
-        sys::set_registers(tid, &next).map_err(ReplayError::io("set registers"))?;
         self.played(tid, next, What::Tsc { value, aux })
     }
 
     /// An instruction was played by the recorder: the thread is at a boundary.
     fn played(&mut self, tid: Tid, next: Regs, what: What) -> Result<(), ReplayError> {
+        sys::set_registers(tid, &next).map_err(ReplayError::io("set registers"))?;
         let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
-        task.boundary = next;
+        task.leave_from(next);
         let id = task.id;
         self.emitter.event(id, what);
         if self.deliver_waiting(tid, None)? {
@@ -221,7 +220,7 @@ impl Tracer<'_> {
             let regs = sys::registers(tid);
             let _ = sys::listen(tid);
             if let Some(task) = self.tasks.get_mut(&tid) {
-                task.midway |= task.state == State::Running && !regs.is_ok_and(|regs| regs.same_state(&task.boundary));
+                task.midway |= task.state == State::Running && !regs.is_ok_and(|regs| task.boundary.is_untouched(&regs));
                 task.state = State::Stopped;
             }
             if self.running == Some(tid) {

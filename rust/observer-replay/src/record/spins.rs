@@ -59,7 +59,7 @@ impl Tracer<'_> {
     pub(super) fn interrupted(&mut self, tid: Tid) -> Result<(), ReplayError> {
         let Some(task) = self.tasks.get(&tid) else { return Ok(()) };
         let regs = sys::registers(tid).map_err(ReplayError::io("read registers"))?;
-        if regs.same_state(&task.boundary) && task.deferred.is_empty() {
+        if task.boundary.is_untouched(&regs) && task.deferred.is_empty() {
             self.put_aside(tid, false);
             return Ok(());
         }
@@ -117,7 +117,8 @@ impl Tracer<'_> {
         let Some(task) = self.tasks.get_mut(&tid) else { return Ok(false) };
         if is_stop(signal) && !is_caught(tid, signal) {
             if let Some(point) = point {
-                (task.boundary, task.midway) = (point.regs, false);
+                task.leave_from(point.regs);
+                task.midway = false;
                 let id = task.id;
                 self.emitter.event(id, What::Preempt(Box::new(point)));
             }
@@ -138,7 +139,7 @@ impl Tracer<'_> {
             return Ok(());
         }
         let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
-        task.boundary = point.regs;
+        task.leave_from(point.regs);
         let id = task.id;
         self.emitter.event(id, What::Preempt(Box::new(point)));
         self.put_aside(tid, false);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the recorder knows of each thread.
 
-use crate::engine::sys::SIGINFO;
+use crate::engine::sys::{self, SIGINFO};
 use crate::record::checks::Cadence;
 use crate::record::outputs::Plan;
 use crate::regs::Regs;
@@ -173,6 +173,14 @@ impl Task {
             u32::MAX
         } else {
             self.space
+        }
+    }
+
+    /// The thread, which is stopped with these registers, is at a boundary.
+    pub fn leave_from(&mut self, regs: Regs) {
+        self.boundary = regs;
+        if regs.leaving() != regs {
+            let _ = sys::set_registers(self.tid, &regs.leaving()); // else it is dead
         }
     }
 
