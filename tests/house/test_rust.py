@@ -18,7 +18,7 @@ from tests.house import tree
 
 # Lowest first; a crate may depend only on crates of earlier rows.
 LAYERS = [
-    {"observer-model"},
+    {"observer-model", "observer-lanes"},
     {"observer-evidence"},
     {"observer-recording", "observer-report", "observer-snapshot"},
     {"observer-capture", "observer-image", "observer-probe", "observer-compare", "observer-export"},

@@ -2,7 +2,8 @@
 //! The verdict on a log with all its files, sidecars and known checkpoints. Spec: `docs/spec/evidence-log.md` §7,
 //! `docs/spec/manifest-and-chainstate.md` §5.
 
-use crate::chain::{check, sums, Linked};
+use crate::abreast::Abreast;
+use crate::chain::{check, Linked};
 use crate::error::{EvidenceError, MacFault};
 use crate::files::{hold, names_of, of_log, Form, LogFile};
 use crate::hash::{sha256, to_hex};
@@ -362,7 +363,7 @@ fn first_seq(file: &LogFile) -> Option<u64> {
 fn last_bad(file: &LogFile, offset: u64, sequence: u64) -> Option<u64> {
     let mut input = BufReader::new(file.open().ok()?);
     std::io::copy(&mut input.by_ref().take(offset), &mut std::io::sink()).ok()?;
-    let (mut line, mut last, mut before) = (Vec::new(), sequence, None);
+    let (mut line, mut last, mut before, mut hasher) = (Vec::new(), sequence, None, Abreast::new());
     let limit = crate::line::MAX_LINE_BYTES as u64 + 2;
     loop {
         line.clear();
@@ -372,9 +373,8 @@ fn last_bad(file: &LogFile, offset: u64, sequence: u64) -> Option<u64> {
         let Some(whole) = line.strip_suffix(b"\n") else { return Some(last) };
         let follows = parse(whole).ok().and_then(|parsed| {
             let (seq, prev) = before?;
-            let one = Linked { line: whole, parsed, prev };
-            let [sums] = sums([one], false);
-            check(seq, &one, &sums, parsed.hmac.is_some(), None).ok()
+            let one = Linked { line: whole, parsed, prev, chain: parsed.chain_bytes()?, key: None };
+            check(seq, &one, hasher.sums(&[one]).first()?, parsed.hmac.is_some()).ok()
         });
         if follows.is_none() {
             last = parse(whole).map_or(last, |parsed| parsed.seq.max(last));

@@ -4,9 +4,10 @@
 //! The leaf, the chain value and what the HMAC signs begin with the same bytes, so one hash state is copied at the two
 //! places where they part. Spec: `docs/spec/evidence-log.md` §4.
 
-use crate::hash::{from_hex, hex64, Digest32, MacKey, GENESIS};
-use crate::lanes::{advance, complete, subtrees, Lead, Tail};
+use crate::hash::{from_hex, hex64, same, Digest32, MacKey, GENESIS};
 use crate::line::Parsed;
+use crate::sealing::{complete, Lead, Tail};
+use crate::subtrees::subtrees;
 use crate::tree::Frontier;
 use std::io::Write;
 
@@ -60,18 +61,18 @@ impl ChainState {
             let start = out.len();
             push_body(out, seq, kind, event);
             let mut end = out.len() - start;
-            let mut lead = [Lead::new(&out[start..])];
-            advance(&mut lead, [end]);
-            let mut state = lead[0].state();
+            let mut lead = Lead::new(&out[start..]);
+            lead.advance(end);
+            let mut state = lead.state();
             if let Some(mac) = mac {
-                let signed = sign(&lead[0], end, &self.head, mac);
+                let signed = sign(&lead, end, &self.head, mac);
                 out.extend_from_slice(b",\"hmac\":\"");
                 out.extend_from_slice(&signed);
                 out.push(b'"');
                 end = out.len() - start;
-                let mut lead = [Lead::resume(state, &out[start..])];
-                advance(&mut lead, [end]);
-                state = lead[0].state();
+                let mut lead = Lead::resume(state, &out[start..]);
+                lead.advance(end);
+                state = lead.state();
             }
             Lead::resume(state, &out[start..]).finish(end, &self.head, &mut tails[0]);
             // The leaf of the line before waits for nothing here: it is hashed in this one's shadow.
@@ -81,10 +82,10 @@ impl ChainState {
             out.extend_from_slice(b",\"chainHash\":\"");
             out.extend_from_slice(&hex64(&self.head));
             out.extend_from_slice(b"\"}");
-            let mut lead = [Lead::resume(state, &out[start..])];
+            let mut lead = Lead::resume(state, &out[start..]);
             end = out.len() - start;
-            advance(&mut lead, [end]);
-            lead[0].finish(end, b"", &mut tails[1]);
+            lead.advance(end);
+            lead.finish(end, b"", &mut tails[1]);
             waiting = 1;
             out.push(b'\n');
         }
@@ -114,62 +115,41 @@ fn push_body(out: &mut Vec<u8>, seq: u64, kind: Option<&str>, event: &[u8]) {
     out.extend_from_slice(event);
 }
 
-/// A line, its parts, and the chain value before it.
+/// A line, its parts, and what its hashes hang on besides.
 #[derive(Clone, Copy)]
 pub(crate) struct Linked<'a> {
     pub(crate) line: &'a [u8],
     pub(crate) parsed: Parsed<'a>,
+    /// The chain value before it.
     pub(crate) prev: Digest32,
+    /// The chain value that it states.
+    pub(crate) chain: Digest32,
+    /// The key that must have signed it, when that is at hand.
+    pub(crate) key: Option<&'a MacKey>,
 }
 
 /// What a line's bytes come to.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sums {
-    /// What its HMAC must be of; zeros when nobody asked.
-    signed: Digest32,
     pub(crate) chain: Digest32,
     pub(crate) leaf: Digest32,
-}
-
-/// Hash lines side by side.
-pub(crate) fn sums<const N: usize>(lines: [Linked<'_>; N], with_signed: bool) -> [Sums; N] {
-    let mut leads = lines.map(|one| Lead::new(one.line));
-    let mut signed = [GENESIS; N];
-    if with_signed {
-        advance(&mut leads, lines.map(|one| one.parsed.body_len));
-        let mut tails = [Tail::EMPTY; N];
-        for n in 0..N {
-            leads[n].finish(lines[n].parsed.body_len, &lines[n].prev, &mut tails[n]);
-        }
-        complete(&mut tails);
-        signed = tails.map(|tail| tail.digest());
-    }
-    advance(&mut leads, lines.map(|one| one.parsed.head_len));
-    let mut tails = [[Tail::EMPTY; N]; 2];
-    for n in 0..N {
-        leads[n].finish(lines[n].parsed.head_len, &lines[n].prev, &mut tails[0][n]);
-    }
-    advance(&mut leads, lines.map(|one| one.line.len()));
-    for n in 0..N {
-        leads[n].finish(lines[n].line.len(), b"", &mut tails[1][n]);
-    }
-    complete(tails.as_flattened_mut());
-    std::array::from_fn(|n| Sums { signed: signed[n], chain: tails[0][n].digest(), leaf: tails[1][n].digest() })
+    /// Zeros without a key.
+    pub(crate) mac: Digest32,
 }
 
 /// Hold a line against what its bytes come to.
-pub(crate) fn check(seq: u64, one: &Linked<'_>, sums: &Sums, signed: bool, key: Option<&MacKey>) -> Result<(), Fault> {
+pub(crate) fn check(seq: u64, one: &Linked<'_>, sums: &Sums, signed: bool) -> Result<(), Fault> {
     let parsed = &one.parsed;
     if parsed.seq != seq {
         return Err(Fault::Sequence(parsed.seq));
     }
-    if from_hex(parsed.chain) != Some(sums.chain) {
+    if one.chain != sums.chain {
         return Err(Fault::Chain);
     }
-    match (signed, parsed.hmac, key) {
+    match (signed, parsed.hmac, one.key) {
         (true, None, _) => Err(Fault::Unsigned),
         (false, Some(_), _) => Err(Fault::Signed),
-        (true, Some(text), Some(key)) if !from_hex(text).is_some_and(|tag| key.verify(&sums.signed, &tag)) => Err(Fault::Mac),
+        (true, Some(text), Some(_)) if !from_hex(text).is_some_and(|tag| same(&tag, &sums.mac)) => Err(Fault::Mac),
         _ => Ok(()),
     }
 }

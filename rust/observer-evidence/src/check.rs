@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Checks a block of lines knowing only what the line before it states: the part of a verification that any core can do.
 
+use crate::abreast::Abreast;
 use crate::alike::Checker;
-use crate::chain::{check, sums, Fault, Linked, Sums};
+use crate::chain::{check, Fault, Linked, Sums};
 use crate::hash::Digest32;
-use crate::hash::MacKey;
 use crate::key::EpochKey;
-use crate::lanes::{subtrees, Subtree};
 use crate::line::parse;
 use crate::records::EPOCH;
 use crate::scan::Block;
+use crate::subtrees::{subtrees, Subtree};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -65,19 +65,10 @@ pub(crate) struct Checked {
     pub(crate) fault: Option<LineFault>,
 }
 
-/// What the lines of a block before this one leave behind.
-#[derive(Default)]
-struct SoFar<'a> {
-    /// Epochs begun in this block.
-    epochs: usize,
-    events: Checker<'a>,
-}
-
 impl Job {
     pub(crate) fn run(mut self) -> Checked {
-        let lines = self.block.bytes.len() / 256 + 1;
         let mut out = Checked {
-            leaves: Vec::with_capacity(lines),
+            leaves: Vec::new(),
             runs: Vec::new(),
             kinds: Vec::new(),
             head: self.prev,
@@ -92,50 +83,49 @@ impl Job {
         out
     }
 
-    /// Check lines two by two, which SHA-256 is fastest with.
+    /// Check the lines, as far as they have the form of lines; the first fault of all is the one that counts.
     fn lines(&self, bytes: &[u8], out: &mut Checked) -> Result<(), LineFault> {
-        let (mut at, mut so_far) = (0, SoFar::default());
-        let mut next = |prev: &Digest32| -> Option<Result<(usize, Linked<'_>), LineFault>> {
-            let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
-            let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
-            let start = at;
-            at += line.len() + 1;
-            Some(parse(line).map_err(LineFault::Malformed).map(|parsed| (start, Linked { line, parsed, prev: *prev })))
-        };
-        while let Some(first) = next(&out.head) {
-            let (start, first) = first?;
-            let with_key = !self.keys.is_empty();
-            // The line after it follows from what this one states, whether or not that is right.
-            let stated = first.parsed.chain_bytes().unwrap_or_default();
-            match next(&stated) {
-                Some(Ok((second_start, second))) => {
-                    let [one, two] = sums([first, second], with_key);
-                    self.line(out, (start, &first, &one), &mut so_far)?;
-                    self.line(out, (second_start, &second, &two), &mut so_far)?;
-                }
-                other => {
-                    let [one] = sums([first], with_key);
-                    self.line(out, (start, &first, &one), &mut so_far)?;
-                    other.transpose()?;
-                }
-            }
+        let (lines, malformed) = self.parse(bytes);
+        out.leaves.reserve_exact(lines.len());
+        let sums = Abreast::new().sums(&lines);
+        let (mut start, mut events) = (0, Checker::default());
+        for (one, sums) in lines.iter().zip(&sums) {
+            self.line(out, (start, one, sums), &mut events)?;
+            start += one.line.len() + 1;
         }
-        Ok(())
+        malformed.map_or(Ok(()), |cause| Err(LineFault::Malformed(cause)))
+    }
+
+    /// The lines up to the first that is malformed, and why that one is. What a line follows is what the one before it states,
+    /// whether or not that is right.
+    fn parse<'a>(&'a self, bytes: &'a [u8]) -> (Vec<Linked<'a>>, Option<&'static str>) {
+        let mut lines = Vec::with_capacity(bytes.len() / 256 + 1);
+        let (mut rest, mut prev, mut epochs) = (bytes, self.prev, 0);
+        while !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let parsed = match parse(&rest[..end]) {
+                Ok(parsed) => parsed,
+                Err(cause) => return (lines, Some(cause)),
+            };
+            let (chain, key) = (parsed.chain_bytes().unwrap_or_default(), self.keys.get(epochs).map(|key| &key.mac));
+            lines.push(Linked { line: &rest[..end], parsed, prev, chain, key: key.filter(|_| parsed.hmac.is_some()) });
+            epochs += usize::from(parsed.kind == Some(EPOCH));
+            (prev, rest) = (chain, rest.get(end + 1..).unwrap_or_default());
+        }
+        (lines, None)
     }
 
     fn line<'a>(
         &self,
         out: &mut Checked,
         (start, one, sums): (usize, &Linked<'a>, &Sums),
-        so_far: &mut SoFar<'a>,
+        events: &mut Checker<'a>,
     ) -> Result<(), LineFault> {
         let parsed = &one.parsed;
-        let key: Option<&MacKey> = self.keys.get(so_far.epochs).map(|key| &key.mac);
-        check(self.first_seq + out.leaves.len() as u64, one, sums, self.signed, key).map_err(LineFault::Link)?;
-        so_far.events.check(parsed.event).map_err(|(cause, at)| LineFault::Rule(cause, at))?;
+        check(self.first_seq + out.leaves.len() as u64, one, sums, self.signed).map_err(LineFault::Link)?;
+        events.check(parsed.event).map_err(|(cause, at)| LineFault::Rule(cause, at))?;
         if let Some(kind) = parsed.kind {
             let event = start + parsed.body_len - parsed.event.len();
-            so_far.epochs += usize::from(kind == EPOCH);
             out.kinds.push(KindLine {
                 index: out.leaves.len(),
                 offset: out.block.offset + start as u64,

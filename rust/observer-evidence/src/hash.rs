@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! SHA-256, HMAC-SHA256 and hexadecimal text: the only primitives the format uses.
 
-use hmac::{Hmac, KeyInit, Mac};
+use observer_lanes::{compress, digest, Block, State, BLOCK, START};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
 
 /// A SHA-256 value.
 pub type Digest32 = [u8; 32];
@@ -37,31 +38,82 @@ pub fn sha256(bytes: &[u8]) -> Digest32 {
     Sha256::digest(bytes).into()
 }
 
-/// A keyed HMAC-SHA256 whose key schedule is done once.
+/// End a message of `length` bytes, those hashed before included, whose last ones end in `bytes` at `at`; its last block ends at
+/// `end` (FIPS 180-4 §5.1.1).
+#[inline]
+pub(crate) fn pad(bytes: &mut [u8], at: usize, end: usize, length: usize) {
+    bytes[at] = 0x80;
+    bytes[at + 1..end - 8].fill(0);
+    bytes[end - 8..end].copy_from_slice(&(8 * length as u64).to_be_bytes());
+}
+
+/// A keyed HMAC-SHA256 (RFC 2104) whose key schedule is done once; wiped from memory when dropped.
 #[derive(Clone)]
-pub struct MacKey(Hmac<Sha256>);
+pub struct MacKey {
+    /// SHA-256 of the key's two blocks: what the inner and the outer hash go on from.
+    inner: State,
+    outer: State,
+}
 
 impl MacKey {
     /// Prepare a key; every length is allowed by RFC 2104.
-    pub fn new(key: &[u8]) -> Option<Self> {
-        Hmac::<Sha256>::new_from_slice(key).ok().map(Self)
+    #[must_use]
+    pub fn new(key: &[u8]) -> Self {
+        let mut block = [0; BLOCK];
+        if key.len() > BLOCK {
+            block[..32].copy_from_slice(&sha256(key));
+        } else {
+            block[..key.len()].copy_from_slice(key);
+        }
+        let [inner, outer] = [0x36, 0x5c].map(|mask| {
+            let (mut state, mut masked) = (START, block.map(|byte| byte ^ mask));
+            compress(&mut state, &masked);
+            masked.zeroize();
+            state
+        });
+        block.zeroize();
+        Self { inner, outer }
+    }
+
+    pub(crate) fn inner(&self) -> &State {
+        &self.inner
+    }
+
+    pub(crate) fn outer(&self) -> &State {
+        &self.outer
     }
 
     /// HMAC-SHA256 of a message.
     #[must_use]
     pub fn mac(&self, message: &[u8]) -> Digest32 {
-        let mut mac = self.0.clone();
-        mac.update(message);
-        mac.finalize().into_bytes().into()
+        finish(&self.outer, &finish(&self.inner, message))
     }
+}
 
-    /// True when `tag` is the HMAC of `message`; takes the same time whatever differs.
-    #[must_use]
-    pub fn verify(&self, message: &[u8], tag: &Digest32) -> bool {
-        let mut mac = self.0.clone();
-        mac.update(message);
-        mac.verify_slice(tag).is_ok()
+impl Drop for MacKey {
+    fn drop(&mut self) {
+        self.inner.zeroize();
+        self.outer.zeroize();
     }
+}
+
+/// The digest of one block whose hash is `state`, and a message after it.
+fn finish(state: &State, message: &[u8]) -> Digest32 {
+    let (mut state, (blocks, rest)) = (*state, message.as_chunks::<BLOCK>());
+    blocks.iter().for_each(|block| compress(&mut state, block));
+    let mut last: [Block; 2] = [[0; BLOCK]; 2];
+    let count = (rest.len() + 9).div_ceil(BLOCK);
+    let bytes = last.as_flattened_mut();
+    bytes[..rest.len()].copy_from_slice(rest);
+    pad(bytes, rest.len(), count * BLOCK, BLOCK + message.len());
+    last[..count].iter().for_each(|block| compress(&mut state, block));
+    digest(&state)
+}
+
+/// True when two digests are the same; takes the same time whatever differs.
+#[must_use]
+pub fn same(one: &Digest32, other: &Digest32) -> bool {
+    std::hint::black_box(one.iter().zip(other).fold(0, |differ, (one, other)| differ | (one ^ other))) == 0
 }
 
 /// Lower-case hexadecimal text of a digest.
@@ -98,4 +150,44 @@ pub fn from_hex(text: &[u8]) -> Option<Digest32> {
         *byte = pair[0] << 4 | pair[1];
     }
     (bad == 0).then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use hmac::{Hmac, KeyInit, Mac};
+
+    #[test]
+    fn a_mac_is_what_another_implementation_makes_of_it() {
+        let bytes: Vec<u8> = (0..300_u32).map(|n| (n * 7 % 251) as u8).collect();
+        for key in (0..=70).chain([127, 128, 129, 300]) {
+            for message in (0..=140).chain([300]) {
+                let mut other = Hmac::<Sha256>::new_from_slice(&bytes[..key]).unwrap();
+                other.update(&bytes[..message]);
+                let expected: Digest32 = other.finalize().into_bytes().into();
+                assert_eq!(MacKey::new(&bytes[..key]).mac(&bytes[..message]), expected, "{key} {message}");
+            }
+        }
+    }
+
+    /// RFC 4231 §4.2 and §4.7.
+    #[test]
+    fn published_macs() {
+        let short = MacKey::new(&[0x0b; 20]).mac(b"Hi There");
+        assert_eq!(to_hex(&short), "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+        let long = MacKey::new(&[0xaa; 131]).mac(b"Test Using Larger Than Block-Size Key - Hash Key First");
+        assert_eq!(to_hex(&long), "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+    }
+
+    #[test]
+    fn same_is_equality() {
+        let one = sha256(b"one");
+        assert!(same(&one, &one));
+        for bit in 0..256 {
+            let mut other = one;
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(!same(&one, &other));
+        }
+    }
 }

@@ -33,15 +33,14 @@ impl SecretKey {
     /// The first 8 bytes of HMAC(key, "observer-evidence-log key id") as 16 hexadecimal digits: names the key, says nothing of it.
     #[must_use]
     pub fn id(&self) -> String {
-        self.mac_key().map(|mac| to_hex(&mac.mac(b"observer-evidence-log key id")[..8])).unwrap_or_default()
+        to_hex(&self.mac_key().mac(b"observer-evidence-log key id")[..8])
     }
 
     /// The key of the next epoch: HKDF-SHA256 with the log's id as salt. Nothing leads back from it.
     #[must_use]
     pub fn next_epoch(&self, log: &[u8; 16]) -> Self {
-        let expand = MacKey::new(log).and_then(|salt| MacKey::new(&salt.mac(&self.0)));
-        let next = expand.map(|prk| prk.mac(b"observer-evidence-log/v1 epoch\x01"));
-        Self(Zeroizing::new(next.unwrap_or_default().to_vec()))
+        let expand = MacKey::new(&MacKey::new(log).mac(&self.0));
+        Self(Zeroizing::new(expand.mac(b"observer-evidence-log/v1 epoch\x01").to_vec()))
     }
 
     /// The key's bytes, for whoever has to keep it.
@@ -49,7 +48,7 @@ impl SecretKey {
         &self.0
     }
 
-    pub(crate) fn mac_key(&self) -> Option<MacKey> {
+    pub(crate) fn mac_key(&self) -> MacKey {
         MacKey::new(&self.0)
     }
 }
@@ -76,13 +75,13 @@ pub(crate) struct EpochKey {
 
 impl KeyRing {
     /// A ring whose first key is that of `epoch`, where `key` is that of epoch 0.
-    pub(crate) fn new(key: &SecretKey, log: [u8; 16], epoch: u64) -> Option<Self> {
+    pub(crate) fn new(key: &SecretKey, log: [u8; 16], epoch: u64) -> Self {
         let mut last = key.clone();
         for _ in 0..epoch {
             last = last.next_epoch(&log);
         }
-        let first = Arc::new(EpochKey { id: last.id(), mac: last.mac_key()? });
-        Some(Self { log, first_epoch: epoch, last, keys: vec![first] })
+        let first = Arc::new(EpochKey { id: last.id(), mac: last.mac_key() });
+        Self { log, first_epoch: epoch, last, keys: vec![first] }
     }
 
     /// The keys from `epoch` on, `count` of them.
@@ -90,10 +89,7 @@ impl KeyRing {
         let skip = usize::try_from(epoch - self.first_epoch).unwrap_or(usize::MAX);
         while self.keys.len() < skip.saturating_add(count) {
             self.last = self.last.next_epoch(&self.log);
-            let Some(mac) = self.last.mac_key() else {
-                break;
-            };
-            self.keys.push(Arc::new(EpochKey { id: self.last.id(), mac }));
+            self.keys.push(Arc::new(EpochKey { id: self.last.id(), mac: self.last.mac_key() }));
         }
         self.keys.iter().skip(skip).take(count).cloned().collect()
     }

@@ -5,6 +5,7 @@
 //! never as a bare yes or no. The format is `docs/spec/evidence-log.md`; where it and this code differ, this code is wrong.
 #![forbid(unsafe_code)]
 
+mod abreast;
 mod alike;
 mod appender;
 mod audit;
@@ -18,7 +19,6 @@ mod interrupted;
 mod json;
 mod judge;
 mod key;
-mod lanes;
 mod line;
 mod merge;
 mod names;
@@ -33,9 +33,11 @@ mod reader;
 mod records;
 mod rotate;
 mod scan;
+mod sealing;
 mod sidecar;
 mod signing;
 mod stamp;
+mod subtrees;
 mod tree;
 mod upkeep;
 mod verdict;

@@ -330,7 +330,7 @@ impl LogCheck {
             return Err(self.foreign("its key epoch is out of range"));
         }
         if let (Some(key), Some(log), true) = (&self.key, log_id(&header.log), header.hmac.is_some()) {
-            self.ring = KeyRing::new(key, log, self.epoch);
+            self.ring = Some(KeyRing::new(key, log, self.epoch));
         }
         Ok(())
     }

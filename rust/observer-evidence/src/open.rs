@@ -33,7 +33,7 @@ impl LogWriter {
         let log = to_hex(&id);
         let named = !options.origin.is_empty();
         let origin = if named { options.origin.clone() } else { format!("observer.local/log/{log}") };
-        let key = options.hmac_key.clone().map(|secret| WriterKey::new(secret, 0)).transpose()?;
+        let key = options.hmac_key.clone().map(|secret| WriterKey::new(secret, 0));
         let signer = CheckpointSigner::new(&origin, &options)?;
         let (plain, cosigner) = signer.as_ref().map(CheckpointSigner::verifier_keys).unwrap_or_default();
         let begin = Begin {
@@ -151,7 +151,7 @@ fn read_chainstate(path: &Path, options: &WriterOptions) -> Result<Chainstate, &
     let epoch: u64 = field("epoch ").and_then(|epoch| epoch.parse().ok()).filter(|&epoch| epoch < 1 << 20).ok_or("malformed")?;
     let log = field("log ").and_then(|log| log_id(&log)).ok_or("malformed")?;
     let key = (0..epoch).fold(first.clone(), |key, _| key.next_epoch(&log));
-    Chainstate::parse(&bytes, key.mac_key().as_ref())
+    Chainstate::parse(&bytes, Some(&key.mac_key()))
 }
 
 /// A line that does not hold, beyond what is known to have reached the disk, is a write that did so in part.
@@ -264,7 +264,7 @@ fn current_key(path: &Path, options: &WriterOptions, check: &LogCheck) -> Result
     };
     if let Some(first) = &options.hmac_key {
         let secret = (0..check.epoch).fold(first.clone(), |key, _| key.next_epoch(&log));
-        return WriterKey::new(secret, check.epoch).map(Some);
+        return Ok(Some(WriterKey::new(secret, check.epoch)));
     }
     let unusable = |cause: &str| EvidenceError::KeyUnusable { cause: format!("{}: {cause}", path.display()) };
     let kept = options.fs.read(&names::sealkey(path), 16 * 1024);
@@ -280,7 +280,7 @@ fn current_key(path: &Path, options: &WriterOptions, check: &LogCheck) -> Result
     if check.key_id.as_deref() != Some(secret.id().as_str()) {
         return Err(unusable("its kept key is not the one that signs its last lines"));
     }
-    WriterKey::new(secret, check.epoch).map(Some)
+    Ok(Some(WriterKey::new(secret, check.epoch)))
 }
 
 fn open_error(path: &Path, error: io::Error) -> EvidenceError {

@@ -5,7 +5,7 @@
 //! by reading the log once and keeping only those ([`Collector`]), and checked by the same recursion (RFC 6962 §2.1).
 
 use crate::hash::{node_hash, sha256, Digest32};
-use crate::lanes::Subtree;
+use crate::subtrees::Subtree;
 use std::collections::HashMap;
 
 /// The roots of the complete subtrees that make up a tree of `size` leaves, largest first.

@@ -118,7 +118,7 @@ impl LogWriter {
         let (Some(key), Some(log)) = (&self.key, crate::names::log_id(&self.begin.log)) else {
             return Ok(());
         };
-        let next = WriterKey::new(key.secret.next_epoch(&log), key.epoch + 1)?;
+        let next = WriterKey::new(key.secret.next_epoch(&log), key.epoch + 1);
         let record = EpochRecord { epoch: next.epoch, key: next.secret.id(), stamp };
         self.seal_record(records::EPOCH, &record)?;
         self.sync()?;

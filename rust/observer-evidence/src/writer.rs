@@ -41,10 +41,8 @@ pub(crate) struct WriterKey {
 }
 
 impl WriterKey {
-    pub(crate) fn new(secret: SecretKey, epoch: u64) -> Result<Self, EvidenceError> {
-        let unusable = || EvidenceError::KeyUnusable { cause: "the key cannot be used".to_owned() };
-        let mac = secret.mac_key().ok_or_else(unusable)?;
-        Ok(Self { secret, mac, epoch })
+    pub(crate) fn new(secret: SecretKey, epoch: u64) -> Self {
+        Self { mac: secret.mac_key(), secret, epoch }
     }
 }
 
