@@ -13,6 +13,8 @@ __all__ = ["quote", "render_text", "section"]
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp", "Zs"})
 _QUOTE_LIMIT = 160
+_LAST_SHOWN = 30
+"""Records of the last minute that fit a screen beside the answer; the page has all that were kept."""
 _ARROWS = {"cause": "*", "symptom": ">", "context": "-", "end": "x"}
 
 
@@ -51,6 +53,7 @@ def _lines(diagnosis: Diagnosis) -> Iterator[str]:
         yield from _chain(primary)
         if primary.advice:
             yield f"  what now: {primary.advice}"
+    yield from _last(diagnosis)
     others = [incident for incident in diagnosis.incidents if incident is not primary]
     if others:
         yield ""
@@ -69,6 +72,25 @@ def _chain(incident: Incident) -> Iterator[str]:
     for step in incident.chain:
         yield f"  {_ARROWS.get(step.role, ' ')} {_time(step.evidence):>16}  {quote(step.says)}{_times(step)}"
         yield f"    {_cite(step.evidence)}  | {quote(step.evidence.text)}"
+
+
+def _last(diagnosis: Diagnosis) -> Iterator[str]:
+    shown = diagnosis.last[-_LAST_SHOWN:]
+    more = f", the last {len(shown)} of {len(diagnosis.last)}" if len(shown) < len(diagnosis.last) else ""
+    cited = (
+        {(step.evidence.source, step.evidence.sequence) for step in diagnosis.primary.chain}
+        if diagnosis.primary
+        else set()
+    )
+    several = len({record.source for record in shown}) > 1
+    yield from section(
+        f"THE LAST 60 SECONDS{more}   (= cited above)",
+        (
+            f"{'=' if (one.source, one.sequence) in cited else ' '} {_time(one):>16}  "
+            f"{quote(one.source, 40) + '  ' if several else ''}{quote(one.text)}"
+            for one in shown
+        ),
+    )
 
 
 def _times(step: Step) -> str:

@@ -18,7 +18,7 @@ from observer.timeline.text import clock_sentence
 from observer.timeline.view import BUCKETS, Lane, ReportView, severity_of, text_of
 
 if TYPE_CHECKING:
-    from observer.report.diagnosis import Diagnosis
+    from observer.report.diagnosis import Diagnosis, Evidence
 
 __all__ = ["render_page", "render_verdict_page"]
 
@@ -30,7 +30,7 @@ _HEAD = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">
 <title>{title}</title><style>
 {style}</style></head><body>
-<a class="skip" href="#answer">To the answer</a>
+<a class="skip" href="#what">To what happened</a>
 """
 
 _FOOT = (
@@ -66,8 +66,9 @@ def render_verdict_page(diagnosis: Diagnosis) -> str:
         _begin(f"{verdict['verdict']} — why it ended"),
         _answer(verdict, verdict["integrity"], ""),
         "<main>",
-        _navigation(["what", "doubts", "reports", "sources"]),
+        _navigation(["what", "minute", "doubts", "reports", "sources"]),
         _incidents(verdict),
+        _last_records(diagnosis),
         _doubts(verdict),
         _reports(verdict),
         _read(verdict["integrity"]),
@@ -107,12 +108,13 @@ def _answer(verdict: Mapping[str, Any], integrity: Mapping[str, Any], clocks: st
         cards.append(f'<div class="card"><span class="role">Clocks</span><b>Time</b>{_text(clocks)}</div>')
     confidence = f"confidence {float(verdict['confidence']):.2f}"
     return (
-        f'<header class="top" id="answer" tabindex="-1"><p class="role">Verdict, {confidence}</p>'
+        f'<header class="top"><p class="role">Verdict, {confidence}</p>'
         f"<h1>{_text(verdict['verdict'])}</h1>"
-        f'<p>{_text(meaning)}</p><div class="facts">{"".join(cards)}</div></header>'
+        f'<p>{_text(meaning)}</p>{_ALARM if tone == "bad" else ""}<div class="facts">{"".join(cards)}</div></header>'
     )
 
 
+_ALARM = '<p class="alarm">Take this answer with doubt: a log it rests on does not hold, so records may have been changed.</p>'
 _NAMES = {
     "what": "What happened",
     "minute": "Last 60 seconds",
@@ -124,7 +126,11 @@ _NAMES = {
 
 
 def _navigation(parts: Iterable[str]) -> str:
-    return "<nav>" + "".join(f'<a href="#{part}">{_NAMES[part]}</a>' for part in parts) + "</nav>"
+    return (
+        '<nav aria-label="Parts of this page">'
+        + "".join(f'<a href="#{part}">{_NAMES[part]}</a>' for part in parts)
+        + "</nav>"
+    )
 
 
 def _main(verdict: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -160,7 +166,7 @@ def _steps(
             else "context"
         )
         time = record.get("time", {})
-        when = time.get("wall") or (f"{time['boot_s']} s after boot" if "boot_s" in time else "no time")
+        when = moment_of(time)
         count = f", seen {step['count']} times" if step["count"] > 1 else ""
         yield (
             f'<li class="{role}"><span class="role">{role}</span>{_text(step["says"])}<span class="soft">{_text(count)}</span>'
@@ -184,13 +190,19 @@ def _minute(view: ReportView) -> str:
 
 
 def _table(events: Sequence[Mapping[str, Any]], label: str) -> str:
-    heads = "".join(
-        f"<th>{name}</th>" for name in ("time", "error", "side", "severity", "source", "text", "chain")
-    )
+    columns = ("time", "error", "side", "severity", "source", "text", "chain")
     rows = "".join(map(_row, events)) or "<tr><td>nothing</td></tr>"
+    return _scrolled(label, columns, rows, tall=True, kind="events")
+
+
+def _scrolled(
+    label: str, columns: Iterable[str], rows: str, *, tall: bool = False, kind: str = "plain"
+) -> str:
+    """A table in a region of its own, which the keyboard reaches and scrolls."""
+    heads = "".join(f'<th scope="col">{name}</th>' for name in columns)
     return (
-        f'<div class="scroll tall" tabindex="0" role="region" aria-label="{_text(label)}"><table class="events">'
-        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<div class="scroll{" tall" if tall else ""}" tabindex="0" role="region" aria-label="{_text(label)}">'
+        f'<table class="{kind}"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
     )
 
 
@@ -211,6 +223,12 @@ def _row(element: Mapping[str, Any]) -> str:
     )
 
 
+_WORST = ("", "warning", "error", "critical")
+_LEGEND = "".join(
+    f'<span class="key k{rank}">{name}</span>' for rank, name in enumerate(("info", *_WORST[1:]))
+)
+
+
 def _lanes(view: ReportView) -> str:
     span = (
         f"{view.first:%Y-%m-%d %H:%M:%S} to {view.final:%Y-%m-%d %H:%M:%S} UTC"
@@ -223,8 +241,16 @@ def _lanes(view: ReportView) -> str:
         if view.other_lanes
         else ""
     )
-    heading = f'<h2>{_NAMES["lanes"]}</h2><p class="soft">{_text(span)}</p>'
-    return f'<section id="lanes">{heading}<div class="scroll">{rows}</div>{more}</section>'
+    ends = (
+        f'<div class="ends"><span>{view.first:%H:%M:%S}</span><span>{view.final:%H:%M:%S}</span></div>'
+        if view.first and view.final
+        else ""
+    )
+    told = (
+        "A bar is as high as its share of the busiest moment of its source, and shows the worst event in it:"
+    )
+    heading = f'<h2>{_NAMES["lanes"]}</h2><p class="soft">{_text(span)}. {told} {_LEGEND}</p>'
+    return f'<section id="lanes">{heading}<div class="lanes">{rows}{ends}</div>{more}</section>'
 
 
 def _lane(lane: Lane) -> str:
@@ -234,10 +260,11 @@ def _lane(lane: Lane) -> str:
         for at, (count, worst) in enumerate(zip(lane.buckets, lane.worst, strict=True))
         if count and (height := max(1.2, 10 * count / most))
     )
-    label = f"{lane.origin} {lane.source}: {lane.total} events"
+    worst = _WORST[max(lane.worst)]
+    label = f"{lane.origin} {lane.source}: {lane.total} events{', worst ' + worst if worst else ''}"
     return (
         f'<div class="lane"><span>{_text(lane.origin)}</span><span>{_text(lane.source, 60)}</span>'
-        f'<span class="n">{lane.total:,}</span>'
+        f'<span class="n">{lane.total:,}</span><span class="w">{worst}</span>'
         f'<svg viewBox="0 0 {BUCKETS} 10" preserveAspectRatio="none" role="img" aria-label="{_text(label)}">{bars}</svg></div>'
     )
 
@@ -260,9 +287,8 @@ def _reports(verdict: Mapping[str, Any]) -> str:
         f"<td class='mono'>{_text(one['source'])} #{_text(one['sequence'])}</td></tr>"
         for one in verdict.get("kernel_reports", ())[:200]
     )
-    table = f"<table><thead><tr><th>title</th><th>type</th><th>where</th></tr></thead><tbody>{rows}</tbody></table>"
-    shown = table if rows else "<p>none</p>"
-    return f'<section id="reports"><h2>{_NAMES["reports"]}</h2><div class="scroll">{shown}</div></section>'
+    shown = _scrolled("Kernel reports", ("title", "type", "where"), rows) if rows else "<p>none</p>"
+    return f'<section id="reports"><h2>{_NAMES["reports"]}</h2>{shown}</section>'
 
 
 def _finding(one: Mapping[str, Any]) -> str:
@@ -292,5 +318,35 @@ def _read(integrity: Mapping[str, Any]) -> str:
         f"<td class='mono'>{_text(one.get('sha256') or one.get('integrity', {}).get('state', ''))}</td></tr>"
         for one in integrity.get("sources", ())
     )
-    table = f"<table><thead><tr><th>file</th><th>records</th><th>sha256 or state</th></tr></thead><tbody>{rows}</tbody></table>"
-    return f'<section id="sources"><h2>{_NAMES["sources"]}</h2><div class="scroll">{table}</div></section>'
+    table = _scrolled("Sources", ("file", "records", "sha256 or state"), rows)
+    return f'<section id="sources"><h2>{_NAMES["sources"]}</h2>{table}</section>'
+
+
+def _last_records(diagnosis: Diagnosis) -> str:
+    cited = (
+        {(step.evidence.source, step.evidence.sequence) for step in diagnosis.primary.chain}
+        if diagnosis.primary
+        else set()
+    )
+    rows = "".join(
+        _record(one, cited=(one.source, one.sequence) in cited) for one in reversed(diagnosis.last)
+    )
+    label = f"The last {len(diagnosis.last)} records of the last 60 seconds, newest first"
+    table = _scrolled(label, ("time", "who", "text", "where"), rows, tall=True, kind="events records")
+    shown = table if rows else "<p>none</p>"
+    told = f'<p class="soft">{label}; those of the chain are marked.</p>'
+    return f'<section id="minute"><h2>{_NAMES["minute"]}</h2>{told}{shown}</section>'
+
+
+def _record(one: Evidence, *, cited: bool) -> str:
+    mark = ' class="cited"' if cited else ""
+    return (
+        f'<tr{mark}><td class="time mono">{_text(moment_of(one.time))}</td><td>{_text(one.origin)}</td>'
+        f'<td class="text">{"<b>cited</b> " if cited else ""}{_text(one.text, 600)}</td>'
+        f'<td class="id mono">{_text(one.source, 60)} #{one.sequence}</td></tr>'
+    )
+
+
+def moment_of(time: Mapping[str, Any]) -> str:
+    """A record's time in words: by the wall clock, else since the start of the machine."""
+    return str(time.get("wall") or (f"{time['boot_s']} s after boot" if "boot_s" in time else "no time"))

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import sys
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from observer.timeline.page import render_page
 from observer.timeline.text import render_report
 from observer.timeline.view import read_view
 
-__all__ = ["publish"]
+__all__ = ["publish", "write_page"]
 
 
 def publish(report: MasterReport, *, html: str | None, text: bool, document: bool) -> None:
@@ -27,7 +29,7 @@ def publish(report: MasterReport, *, html: str | None, text: bool, document: boo
     if html or text:
         view = read_view(report.output)
         if html:
-            Path(html).write_text(render_page(view), encoding="utf-8")
+            write_page(Path(html), render_page(view))
         if text:
             sys.stdout.write(render_report(view))
             return
@@ -35,3 +37,11 @@ def publish(report: MasterReport, *, html: str | None, text: bool, document: boo
         sys.stdout.flush()
         with report.output.open("rb") as stream:
             shutil.copyfileobj(stream, sys.stdout.buffer, 1 << 18)
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page that only its owner can read: it quotes logs as the document itself does."""
+    with path.open("w", encoding="utf-8") as stream:
+        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            os.fchmod(stream.fileno(), 0o600)
+        stream.write(page)

@@ -39,11 +39,6 @@ def _report_lines(view: ReportView) -> Iterator[str]:
             yield f"  {mark} {quote(step['says'])}   [{quote(step['source'])} #{step['sequence']} sha256 {step['sha256'][:12]}]"
         if main.get("advice"):
             yield f"  what now: {quote(main['advice'])}"
-    yield from section(
-        "CONSIDERED AND LOST",
-        (f"{one['verdict']}: {quote(one['lost_because'])}" for one in verdict.get("alternatives", ())),
-    )
-    yield from section("WHAT IS MISSING", (quote(text) for text in verdict.get("missing", ())))
     yield from ["", f"THE LAST 60 SECONDS   ({len(view.last)} events shown, {view.omitted} before them not)"]
     yield from (f"  {_event_line(one)}" for one in view.last)
     yield from section("ERRORS BEFORE THAT, NEWEST LAST", (_event_line(one) for one in view.severe[-20:]))
@@ -52,6 +47,11 @@ def _report_lines(view: ReportView) -> Iterator[str]:
         most = max(lane.buckets) or 1
         bars = "".join(_SHADES[min(9, -(-9 * count // most))] for count in lane.buckets[::2])
         yield f"  {lane.origin:5} {quote(lane.source, 24):24} {lane.total:>9,} |{bars}|"
+    yield from section(
+        "CONSIDERED AND LOST",
+        (f"{one['verdict']}: {quote(one['lost_because'])}" for one in verdict.get("alternatives", ())),
+    )
+    yield from section("WHAT IS MISSING", (quote(text) for text in verdict.get("missing", ())))
 
 
 def clock_sentence(head: Mapping[str, Any]) -> str:

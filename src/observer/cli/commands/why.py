@@ -16,6 +16,7 @@ from observer.report.sources import SourceKind
 from observer.report.why import SourceSpec, explain, own_logs, with_rule_files
 from observer.timeline.page import render_verdict_page
 from observer.timeline.progress import ProgressLine
+from observer.timeline.publish import write_page
 
 __all__ = ["Why"]
 
@@ -85,7 +86,7 @@ class Why:
         finally:
             line.done()
         if args.html:
-            Path(args.html).write_text(render_verdict_page(diagnosis), encoding="utf-8")
+            write_page(Path(args.html), render_verdict_page(diagnosis))
         if args.json:
             print_json("observer.why/1", "diagnosis", diagnosis.to_dict())
         else:

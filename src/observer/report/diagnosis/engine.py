@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from observer.report.diagnosis.candidates import Candidate, find_candidates, wall_gap_s
 from observer.report.diagnosis.chain import build_incident
 from observer.report.diagnosis.facts import Boot
+from observer.report.diagnosis.last import last_minute
 from observer.report.diagnosis.outcome import ABSTAIN, Alternative, Diagnosis, Incident, stamp_of
 from observer.report.diagnosis.rules import RuleBook
 from observer.report.diagnosis.survey import Survey
@@ -42,7 +44,8 @@ def diagnose(
     incidents = [incident for _, (found, _) in judged for incident in found]
     number = boot if boot is not None else _subject(judged)
     found, lost = dict(judged).get(number, ([], []))
-    primary = _primary(found, dict(enumerate(boots, 1 - len(boots))).get(number))
+    subject = dict(enumerate(boots, 1 - len(boots))).get(number)
+    primary = _primary(found, subject)
     reports = sorted(
         (report for survey in surveys for report in survey.reports), key=lambda report: report.head.number
     )
@@ -56,6 +59,7 @@ def diagnose(
         integrity=integrity,
         kernel_reports=tuple(reports),
         boots=tuple(_boot_dict(index, one) for index, one in enumerate(boots, 1 - len(boots))),
+        last=last_minute(subject) if subject else (),
     )
 
 
@@ -80,6 +84,7 @@ def _merge(into: Boot, boot: Boot) -> None:
     into.first = into.first or boot.first
     into.last = boot.last or into.last
     into.closed = into.closed or boot.closed
+    into.tail = deque([*into.tail, *boot.tail])
 
 
 def _judge(number: int, boot: Boot, book: RuleBook) -> tuple[list[Incident], list[Candidate]]:

@@ -7,11 +7,15 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from observer.report.diagnosis.outcome import Evidence, evidence_of
 from observer.report.sources import LogLine, Origin
 
 __all__ = ["Boot", "Fact", "FactStore"]
 
 _KEEP_FIRST = 40
+_TAIL = 120
+"""Last lines kept of a boot, for a person to read; of a line longer than this only what is cited of it:"""
+_LONG_BYTES = 8192
 _KEEP_LAST = 24
 """Facts kept per signal and boot: the first and the last; an incident needs its beginning and its end, not its middle."""
 
@@ -85,6 +89,7 @@ class Boot:
         first, last: Its first and last line that carry a time, or any.
         closed: A later boot follows in the source.
         managed: The service manager speaks in it, so that an orderly stop would have left records.
+        tail: Its last lines.
     """
 
     id: str = ""
@@ -94,6 +99,7 @@ class Boot:
     last: LogLine | None = None
     closed: bool = False
     managed: bool = False
+    tail: deque[LogLine | Evidence] = field(default_factory=lambda: deque(maxlen=_TAIL))
 
     def see(self, line: LogLine) -> None:
         """Count a line."""
@@ -101,3 +107,4 @@ class Boot:
         self.managed = self.managed or line.origin in (Origin.SYSTEMD, Origin.AGENT)
         self.first = self.first or line
         self.last = line
+        self.tail.append(line if len(line.raw) <= _LONG_BYTES else evidence_of(line))

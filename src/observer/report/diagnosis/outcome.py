@@ -134,6 +134,8 @@ class Diagnosis:
     integrity: Mapping[str, Any]
     kernel_reports: tuple[KernelReport, ...]
     boots: tuple[Mapping[str, Any], ...] = field(default=())
+    last: tuple[Evidence, ...] = ()
+    """The last minute of the boot that was judged, for people; no part of the object."""
 
     @property
     def decided(self) -> bool:

@@ -30,6 +30,8 @@ _APART_S = 120.0
 _YOUNG_US = 120_000_000
 _STARTING_S = 600.0
 """What a start finds of the boot before, it finds within this; later the same words speak of a disk that was just put in."""
+_TAILS = 12
+"""Boots whose last lines are kept; nobody asks for the last minute of the boot of last year."""
 MAX_REPORTS = 200
 """Kernel reports kept; a machine that prints more repeats itself."""
 STOP_SIGNALS = (
@@ -92,7 +94,7 @@ class Survey:
         current.closed = True
         self._take_reports(self._collector.close())
         self._clock = ClockWatch()
-        self.boots.append(Boot())
+        self._open_boot()
         return self.boots[-1]
 
     def _by_id(self, boot_id: str) -> Boot:
@@ -104,10 +106,15 @@ class Survey:
             current.closed = True
             self._take_reports(self._collector.close())
             self._clock = ClockWatch()
-            self.boots.append(Boot())
+            self._open_boot()
         self.boots[-1].id = boot_id
         self._ids[boot_id] = self.boots[-1]
         return self.boots[-1]
+
+    def _open_boot(self) -> None:
+        self.boots.append(Boot())
+        if len(self.boots) > _TAILS:
+            self.boots[-_TAILS - 1].tail.clear()
 
     def _begins(self, line: LogLine, current: Boot) -> bool:
         if current.lines < _FEW and (_wall_s(line, current) or 0.0) < _APART_S:
