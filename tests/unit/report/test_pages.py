@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person reads: answer and integrity first, then the last minute, then the lanes; by keyboard, without colour, privately."""
+"""What a person reads: the answer and its integrity, the last minute, the lanes; by keyboard, without colour, privately."""
 
 from __future__ import annotations
 
