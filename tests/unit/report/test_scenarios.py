@@ -164,6 +164,37 @@ def test_every_notation_gives_the_same_verdict(notation: str, verdict: str, tmp_
     assert diagnose("\n".join(lines) + "\n", SourceKind.PLAIN, tmp_path).verdict == verdict
 
 
+ORDINARY = (
+    "sshd[811]: Accepted publickey for deploy from 10.0.0.9 port 51122 ssh2",
+    "CRON[912]: (root) CMD (run-parts /etc/cron.hourly)",
+    'app[99]: level=info msg="panic recovered" code=12',
+    "cache[98]: warning: out of memory budget, evicting 12",
+    "queue[97]: task blocked for more than 120 ms",
+    "systemd[1]: Started session 12 of user root.",
+    "kernel: perf: interrupt took too long (2512 > 2500), lowering kernel.perf_event_max_sample_rate to 79500",
+)
+
+
+def _traffic(minutes: range) -> list[str]:
+    return [
+        f"Mar  1 {at // 60:02}:{at % 60:02}:{n:02} host {one}"
+        for at in minutes
+        for n, one in enumerate(ORDINARY)
+    ]
+
+
+@pytest.mark.parametrize("verdict", FAULTS)
+def test_ordinary_traffic_around_it_changes_no_verdict(verdict: str, tmp_path: Path) -> None:
+    lines = [f"Mar  1 03:11:11 host kernel: {text}" for text in FAULTS[verdict]]
+    text = "\n".join([*_traffic(range(60)), *lines, *_traffic(range(192, 200))]) + "\n"
+    assert diagnose(text, SourceKind.PLAIN, tmp_path).verdict == verdict
+
+
+def test_ordinary_traffic_alone_decides_nothing(tmp_path: Path) -> None:
+    text = "\n".join(_traffic(range(600))) + "\n"
+    assert diagnose(text, SourceKind.PLAIN, tmp_path).verdict == "INSUFFICIENT_EVIDENCE"
+
+
 def test_what_powershell_writes_is_read(tmp_path: Path) -> None:
     lines = [NOTATIONS["dmesg"](100_000 + at, text) for at, text in enumerate(FAULTS["GUEST_OOM"])]
     (tmp_path / "log").write_bytes("\r\n".join(lines).encode("utf-16"))
