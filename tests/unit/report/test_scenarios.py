@@ -164,6 +164,13 @@ def test_every_notation_gives_the_same_verdict(notation: str, verdict: str, tmp_
     assert diagnose("\n".join(lines) + "\n", SourceKind.PLAIN, tmp_path).verdict == verdict
 
 
+def test_no_harmless_kernel_line_decides_by_itself(tmp_path: Path) -> None:
+    lines = SCENARIOS["harmless_kernel_lines"].split("\n", 1)[1].splitlines()
+    assert len(lines) > 100
+    answers = {line: diagnose(f"{line}\n", SourceKind.PLAIN, tmp_path).verdict for line in lines}
+    assert {line: one for line, one in answers.items() if one != "INSUFFICIENT_EVIDENCE"} == {}
+
+
 ORDINARY = (
     "sshd[811]: Accepted publickey for deploy from 10.0.0.9 port 51122 ssh2",
     "CRON[912]: (root) CMD (run-parts /etc/cron.hourly)",
