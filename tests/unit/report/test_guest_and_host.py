@@ -99,3 +99,34 @@ def test_what_the_host_recorded_on_another_day_explains_nothing(tmp_path: Path) 
             ]
         )
         assert answer.verdict == "ABRUPT_STOP", notation
+
+
+def test_a_bugcheck_of_the_week_before_did_not_end_todays_guest(tmp_path: Path) -> None:
+    (tmp_path / "syslog").write_text(NOTATIONS["RFC 3339"])
+    (tmp_path / "host.xml").write_text(xml(HOST["HOST_BUGCHECK"], day="2026-03-04"))
+    assert both(tmp_path) == "ABRUPT_STOP"
+
+
+@pytest.mark.parametrize("first", ["kern.log", "syslog"])
+def test_a_fault_is_at_the_end_only_where_no_log_of_the_machine_goes_on(tmp_path: Path, first: str) -> None:
+    """The kernel's own log ends with the fault, the machine's other log shows that it went on for hours."""
+    fault = [
+        "BUG: kernel NULL pointer dereference, address: 0000000000000018",
+        "Oops: 0000 [#1] SMP PTI",
+        "Call Trace:",
+        " a+0x1/0x2",
+    ]
+    texts = {
+        "kern.log": "".join(
+            f"2026-03-11T14:20:02.{at:06}+00:00 PC kernel: [  90.{at:06}] {one}\n"
+            for at, one in enumerate(fault)
+        ),
+        "syslog": "".join(
+            f"2026-03-11T{hour}:00:00.000000+00:00 PC CRON[9]: (root) CMD (x)\n" for hour in (14, 15, 18)
+        ),
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    order = [first, *(set(texts) - {first})]
+    answer = explain([SourceSpec(SourceKind.SYSLOG, tmp_path / name) for name in order])
+    assert answer.verdict == "GUEST_KERNEL_FAULT/OOPS"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from observer.report.diagnosis.facts import Boot, Fact
 from observer.report.diagnosis.rules import RuleBook, Verdict
+from observer.report.sources import Origin
 
 __all__ = ["Candidate", "find_candidates", "gap_s", "wall_gap_s"]
 
@@ -131,11 +132,20 @@ def _stands(rule: Verdict, cluster: list[Fact], boot: Boot) -> bool:
             return False
     if rule.repeat > 1 and sum(1 for _ in cluster) < min(rule.repeat, 40):
         return False
-    if rule.at_end is None or boot.last is None or cluster[-1].role == "aftermath":
+    if rule.at_end is None or cluster[-1].role == "aftermath":
         return True  # what the next boot tells of this one's end stands at it
-    end = Fact("", boot.last, "", {}, "end", 0)
-    left = gap_s(cluster[-1], end)
-    return left is None or left <= rule.at_end
+    return _left_s(cluster[-1], boot) <= rule.at_end
+
+
+def _left_s(fact: Fact, boot: Boot) -> float:
+    """Seconds from a fact to the end of its side's logs: what a host wrote later says nothing of how long its guest went on."""
+    host = fact.line.origin is Origin.HOST
+    ends = [
+        Fact("", line, "", {}, "end", 0)
+        for line in boot.ends.values()
+        if (line.origin is Origin.HOST) == host
+    ]
+    return max((left for end in ends if (left := gap_s(fact, end)) is not None), default=0.0)
 
 
 def _weigh(rule: Verdict, cluster: list[Fact], boot: Boot) -> Candidate:

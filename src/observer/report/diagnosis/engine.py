@@ -15,13 +15,15 @@ from observer.report.diagnosis.last import last_minute
 from observer.report.diagnosis.outcome import ABSTAIN, Alternative, Diagnosis, Incident, stamp_of
 from observer.report.diagnosis.rules import RuleBook
 from observer.report.diagnosis.survey import Survey
+from observer.report.sources import LogLine, Origin
 
 __all__ = ["align", "diagnose", "fold_symptoms"]
 
 DECIDES = 0.5
 """A candidate below this is an alternative, never a verdict."""
 _FAR_S = 600.0
-_FAR_COST = 45
+_FAR_COST = 50
+"""More than parts any cause from a stop that nothing explains: what lies hours or days before it is another story."""
 _MACHINE_RANK = 60
 
 
@@ -82,9 +84,18 @@ def _merge(into: Boot, boot: Boot) -> None:
     into.id = into.id or boot.id
     into.lines += boot.lines
     into.first = into.first or boot.first
-    into.last = boot.last or into.last
+    into.last = _later(into.last, boot.last)
+    into.ends |= boot.ends
     into.closed = into.closed or boot.closed
     into.tail = deque([*into.tail, *boot.tail])
+
+
+def _later(one: LogLine | None, two: LogLine | None) -> LogLine | None:
+    """The later of two lines by their wall clocks; the second where these do not tell."""
+    if one is None or two is None or one.wall_us is None or two.wall_us is None:
+        return two or one
+    gap = wall_gap_s(one.wall_us, two.wall_us)
+    return one if gap is not None and gap < 0 else two
 
 
 def _judge(number: int, boot: Boot, book: RuleBook) -> tuple[list[Incident], list[Candidate]]:
@@ -125,9 +136,19 @@ def _primary(incidents: Sequence[Incident], boot: Boot | None) -> Incident | Non
 def _weight(incident: Incident, boot: Boot) -> float:
     """Rank of an incident; one that lies long before the end of its boot did not end it."""
     late = [step for step in incident.chain if step.role != "aftermath"] or list(incident.chain)
-    left = _seconds_left(late[-1].evidence.time, stamp_of(boot.last) if boot.last else {})
+    end = _own_end(boot)
+    left = _seconds_left(late[-1].evidence.time, stamp_of(end) if end else {})
     far = left is not None and left > _FAR_S
     return incident.rank + incident.confidence - (_FAR_COST if far else 0)
+
+
+def _own_end(boot: Boot) -> LogLine | None:
+    """The last line of the machine itself; of a boot that only its host speaks of, the host's."""
+    own: LogLine | None = None
+    for line in boot.ends.values():
+        if line.origin is not Origin.HOST:
+            own = _later(own, line)
+    return own or boot.last
 
 
 def _seconds_left(last: Mapping[str, Any], end: Mapping[str, Any]) -> float | None:

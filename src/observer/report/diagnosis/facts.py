@@ -86,7 +86,8 @@ class Boot:
         id: Boot id where known.
         facts: What was seen in it.
         lines: How many lines it has.
-        first, last: Its first and last line that carry a time, or any.
+        first, last: Its first and last line that carry a time, or any; over several sources the earliest and the latest.
+        ends: The last line of each source.
         closed: A later boot follows in the source.
         managed: The service manager speaks in it, so that an orderly stop would have left records.
         tail: Its last lines.
@@ -97,6 +98,7 @@ class Boot:
     lines: int = 0
     first: LogLine | None = None
     last: LogLine | None = None
+    ends: dict[str, LogLine] = field(default_factory=dict)
     closed: bool = False
     managed: bool = False
     tail: deque[LogLine | Evidence] = field(default_factory=lambda: deque(maxlen=_TAIL))
@@ -106,5 +108,5 @@ class Boot:
         self.lines += 1
         self.managed = self.managed or line.origin in (Origin.SYSTEMD, Origin.AGENT)
         self.first = self.first or line
-        self.last = line
+        self.last = self.ends[line.source] = line
         self.tail.append(line if len(line.raw) <= _LONG_BYTES else evidence_of(line))
