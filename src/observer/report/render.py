@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from datetime import timedelta
@@ -12,6 +13,7 @@ from observer.report.diagnosis import Diagnosis, Evidence, Incident, Step
 __all__ = ["quote", "render_text", "section"]
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp", "Zs"})
+_RUNS = re.compile(r"([\x00-\x1f\x7f])\1{7,}")
 _QUOTE_LIMIT = 160
 _LAST_SHOWN = 30
 """Records of the last minute that fit a screen beside the answer; the page has all that were kept."""
@@ -20,6 +22,7 @@ _ARROWS = {"cause": "*", "symptom": ">", "context": "-", "end": "x"}
 
 def quote(text: str, limit: int = _QUOTE_LIMIT) -> str:
     """Text of strangers, cut, with everything that could steer a terminal shown as an escape."""
+    text = _RUNS.sub(lambda run: f"{run[1]}({len(run[0])} times)", text)
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
     return "".join(
         _escaped(char) if char != " " and unicodedata.category(char) in _HIDDEN else char for char in cut

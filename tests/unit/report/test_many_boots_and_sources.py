@@ -10,6 +10,7 @@ import pytest
 from observer.errors import UsageError
 from observer.report import why
 from observer.report.diagnosis import Diagnosis
+from observer.report.render import render_text
 from observer.report.sources import SourceKind
 from observer.report.why import SourceSpec, explain
 
@@ -168,3 +169,20 @@ def test_a_journal_that_holds_nothing_is_not_read(tmp_path: Path, monkeypatch: p
         why.own_logs()
     (lost / "machine/system.journal").touch()
     assert why.own_logs() == [SourceSpec(SourceKind.JOURNAL, str(lost))]
+
+
+@pytest.mark.parametrize(
+    "next_boot", ["", "Jun 10 11:02:01 host kernel: [    0.000000] Linux version 5.15.0 (x@y)\n"]
+)
+def test_zeros_where_the_last_lines_should_stand_are_an_abrupt_stop(tmp_path: Path, next_boot: str) -> None:
+    log = tmp_path / "syslog"
+    lines = "".join(
+        f"Jun 10 10:{at:02}:01 host systemd[1]: Started session {at} of user root.\n" for at in range(10)
+    )
+    log.write_bytes(lines.encode() + b"\0" * 4096 + next_boot.encode())
+    answer = explain([SourceSpec(SourceKind.PLAIN, log)])
+    assert answer.verdict == "ABRUPT_STOP"
+    assert "zeros" in render_text(answer)
+    assert "\\x00(" in render_text(answer), "and they do not fill the screen"
+    log.write_text(lines, encoding="utf-8")
+    assert explain([SourceSpec(SourceKind.PLAIN, log)]).verdict == "INSUFFICIENT_EVIDENCE"
