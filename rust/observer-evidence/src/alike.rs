@@ -3,6 +3,7 @@
 //! compared only, its being the only one of its name follows, and a member that is spelled alike needs no second look.
 
 use crate::json::{check_bytes, Member, Parser, Refusal, Room};
+use observer_lanes::quotes;
 
 /// Checks the events of one block.
 #[derive(Default)]
@@ -10,6 +11,8 @@ pub(crate) struct Checker<'a> {
     last: &'a [u8],
     /// Its members are those of `last`; none when that one's spelling is not as compact as can be.
     room: Room,
+    /// Where the quotes of an event are.
+    quotes: Vec<u16>,
 }
 
 impl<'a> Checker<'a> {
@@ -36,15 +39,69 @@ impl<'a> Checker<'a> {
             return false;
         }
         let mut parser = Parser::new(event, std::mem::take(&mut self.room));
-        let mut at = 1;
-        let alike = members.iter_mut().all(|member| {
-            let found = next_member(&mut parser, &event[at..], &self.last[member.start..], at, *member);
-            at = found.map_or(at, |found| found.end + 1);
-            found.inspect(|found| *member = *found).is_some()
-        });
+        let plain = quotes(event, &mut self.quotes).filter(|seen| !(seen.escapes || seen.low || seen.high));
+        let alike = match plain {
+            Some(seen) => follow_quotes(&mut parser, event, self.last, &mut members, &self.quotes[..seen.quotes]),
+            None => follow(&mut parser, event, self.last, &mut members),
+        };
         self.room = parser.room;
         self.room.members = members;
-        alike && at == event.len()
+        alike.is_some()
+    }
+}
+
+/// Put the members of `event` in the place of those of `last`; None when they are not alike.
+fn follow(parser: &mut Parser<'_>, event: &[u8], last: &[u8], members: &mut [Member]) -> Option<()> {
+    let mut at = 1;
+    for member in members {
+        *member = next_member(parser, &event[at..], &last[member.start..], at, *member)?;
+        at = member.end + 1;
+    }
+    (at == event.len()).then_some(())
+}
+
+/// The same for an event without escapes, control bytes and bytes above 0x7f, whose quotes are known: a string then ends at the next
+/// quote, and its bytes need no look.
+fn follow_quotes(parser: &mut Parser<'_>, event: &[u8], last: &[u8], members: &mut [Member], quotes: &[u16]) -> Option<()> {
+    let (mut at, mut next) = (1, 0);
+    for member in members {
+        let key = member.value - member.start;
+        let is_string = last[member.value] == b'"';
+        if !starts_alike(event.get(at..)?, &last[member.start..], key + usize::from(is_string)) {
+            return None;
+        }
+        // The key has no escapes either: its two quotes are the next two.
+        let end = if is_string {
+            next += 4;
+            usize::from(*quotes.get(next - 1)?) + 1
+        } else {
+            parser.inside(at + key);
+            parser.value().ok()?;
+            next += 2 + quotes[next..].iter().skip(2).take_while(|&&quote| usize::from(quote) < parser.at).count();
+            parser.at
+        };
+        if event.get(end)? != &last[member.end] {
+            return None;
+        }
+        *member = Member { start: at, value: at + key, end };
+        at = end + 1;
+    }
+    (at == event.len()).then_some(())
+}
+
+/// The first `count` bytes of both are the same; most keys have fewer than 32.
+#[inline]
+fn starts_alike(one: &[u8], other: &[u8], count: usize) -> bool {
+    let sixteen = |bytes: &[u8], from: usize| bytes[from..].first_chunk().map(|chunk| u128::from_le_bytes(*chunk));
+    match count {
+        1..16 => match (sixteen(one, 0), sixteen(other, 0)) {
+            (Some(one), Some(other)) => (one ^ other) << (128 - 8 * count) == 0,
+            _ => one.get(..count) == other.get(..count),
+        },
+        16..=32 if one.len() >= count && other.len() >= count => {
+            sixteen(one, 0) == sixteen(other, 0) && sixteen(one, count - 16) == sixteen(other, count - 16)
+        }
+        _ => one.get(..count) == other.get(..count),
     }
 }
 
@@ -79,7 +136,11 @@ mod tests {
     use proptest::prelude::*;
 
     /// What an event may be made of, good and bad.
-    const PARTS: [&str; 22] = [
+    const PARTS: [&str; 26] = [
+        "\"a key of more than 16 bytes\":\"a value of more bytes than that, so that the event is longer than 64\"",
+        "\"a key of more than 16 bytes\":\"another value\"",
+        "\"a key of more than 32 bytes, so that it is compared otherwise\":\"\"",
+        "\"e\":[\"x\",{\"y\":\"z\"}]",
         "\"a\":1",
         "\"a\":12",
         "\"a\":1.",
@@ -138,8 +199,24 @@ mod tests {
             b"{\"a\":2,\"b\":\"x\",\"b\":1}",
             b"{\"a\":02,\"b\":\"x\"}",
         ] {
-            let mut checker = Checker { last: checker.last, room: rebuilt() };
+            let mut checker = Checker { last: checker.last, room: rebuilt(), quotes: Vec::new() };
             assert!(!checker.follows_last(bad), "{}", String::from_utf8_lossy(bad));
+        }
+    }
+
+    #[test]
+    fn beginnings_are_compared_byte_by_byte() {
+        let one: Vec<u8> = (0..80).collect();
+        for length in 0..=60 {
+            for at in 0..80 {
+                let mut other = one.clone();
+                other[at] ^= 1;
+                for bytes in [&other[..], &other[..length]] {
+                    assert_eq!(starts_alike(&one, bytes, length), at >= length, "{at} {length}");
+                }
+            }
+            assert!(starts_alike(&one, &one[..length], length));
+            assert!(length == 0 || !starts_alike(&one, &one[..length - 1], length));
         }
     }
 

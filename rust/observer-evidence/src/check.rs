@@ -66,7 +66,7 @@ pub(crate) struct Checked {
 }
 
 impl Job {
-    pub(crate) fn run(mut self) -> Checked {
+    pub(crate) fn run(mut self, hasher: &mut Abreast) -> Checked {
         let mut out = Checked {
             leaves: Vec::new(),
             runs: Vec::new(),
@@ -77,17 +77,17 @@ impl Job {
             block: std::mem::take(&mut self.block),
         };
         let bytes = std::mem::take(&mut out.block.bytes);
-        out.fault = self.lines(&bytes, &mut out).err();
+        out.fault = self.lines(&bytes, &mut out, hasher).err();
         out.block.bytes = bytes;
         self.put_together(&mut out);
         out
     }
 
     /// Check the lines, as far as they have the form of lines; the first fault of all is the one that counts.
-    fn lines(&self, bytes: &[u8], out: &mut Checked) -> Result<(), LineFault> {
+    fn lines(&self, bytes: &[u8], out: &mut Checked, hasher: &mut Abreast) -> Result<(), LineFault> {
         let (lines, malformed) = self.parse(bytes);
         out.leaves.reserve_exact(lines.len());
-        let sums = Abreast::new().sums(&lines);
+        let sums = hasher.sums(&lines);
         let (mut start, mut events) = (0, Checker::default());
         for (one, sums) in lines.iter().zip(&sums) {
             self.line(out, (start, one, sums), &mut events)?;
@@ -159,4 +159,10 @@ impl Job {
             out.leaves = Vec::new();
         }
     }
+}
+
+/// How many lines are epoch records.
+pub(crate) fn count_epochs(bytes: &[u8]) -> u64 {
+    let lines = bytes.split(|&b| b == b'\n');
+    lines.filter(|line| parse(line).is_ok_and(|parsed| parsed.kind == Some(EPOCH))).count() as u64
 }

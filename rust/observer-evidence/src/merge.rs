@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Puts checked blocks together in order: the tree, the writer's own records, the place of the first fault.
 
+use crate::abreast::Abreast;
 use crate::chain::{ChainState, Fault};
-use crate::check::{Checked, Job, LineFault, Run};
+use crate::check::{count_epochs, Checked, Job, LineFault, Run};
 use crate::error::{EvidenceError, MacFault, Place};
 use crate::hash::{from_hex, Digest32};
 use crate::key::{KeyRing, SecretKey};
@@ -16,9 +17,11 @@ use crate::signing::signers;
 use crate::stamp::{ClockStep, Stamp};
 use crate::tree::Frontier;
 use crate::verify::Tail;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::Mutex;
 
 /// Most epochs a first line may claim: each costs a key derivation before anything else can be checked.
 pub(crate) const MAX_EPOCH: u64 = 1 << 20;
@@ -140,8 +143,9 @@ impl LogCheck {
         if threads > 1 {
             self.run_beside(&mut source, threads)?;
         } else {
+            let mut hasher = Abreast::new();
             while let Some(job) = self.next_job(&mut source)? {
-                self.merge_and_reuse(job.run(), &mut source)?;
+                self.merge_and_reuse(job.run(&mut hasher), &mut source)?;
             }
         }
         match source.end {
@@ -151,38 +155,43 @@ impl LogCheck {
         }
     }
 
-    /// While other threads check some blocks, this one puts together those before them and reads those after them.
+    /// Other threads check blocks; this one reads them, a few ahead, and puts them together in order.
     fn run_beside(&mut self, source: &mut Source<impl Read>, threads: usize) -> Result<(), EvidenceError> {
-        let (mut jobs, mut ready) = (self.next_jobs(source, threads)?, Vec::new());
-        while !jobs.is_empty() || !ready.is_empty() {
-            std::thread::scope(|scope| {
-                let running: Vec<_> = jobs.drain(..).map(|job| scope.spawn(move || job.run())).collect();
-                for checked in ready.drain(..) {
-                    self.merge_and_reuse(checked, source)?;
+        let (give, take) = mpsc::channel::<(Job, SyncSender<Checked>)>();
+        let (take, mut waiting) = (Mutex::new(take), VecDeque::new());
+        // Nobody fails while holding it.
+        let next = || take.lock().ok().and_then(|take| take.recv().ok());
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    let mut hasher = Abreast::new();
+                    while let Some((job, answer)) = next() {
+                        // Nobody waits for it once a fault was found before it.
+                        let _ = answer.send(job.run(&mut hasher));
+                    }
+                });
+            }
+            let give = give;
+            loop {
+                while waiting.len() < 2 * threads {
+                    let Some(job) = self.next_job(source)? else { break };
+                    let (answer, checked) = mpsc::sync_channel(1);
+                    // They listen until `give` is gone.
+                    let _ = give.send((job, answer));
+                    waiting.push_back(checked);
                 }
-                jobs = self.next_jobs(source, threads)?;
-                ready.extend(running.into_iter().filter_map(|thread| thread.join().ok()));
-                Ok(())
-            })?;
-        }
-        Ok(())
+                let Some(checked) = waiting.pop_front() else { return Ok(()) };
+                let lost = || EvidenceError::io(&self.path, "check", std::io::Error::other("a thread ended early"));
+                let checked = checked.recv().map_err(|_| lost())?;
+                self.merge_and_reuse(checked, source)?;
+            }
+        })
     }
 
     fn merge_and_reuse(&mut self, mut checked: Checked, source: &mut Source<impl Read>) -> Result<(), EvidenceError> {
         self.merge(&mut checked)?;
         source.scanner.give_back(checked.block.bytes);
         Ok(())
-    }
-
-    fn next_jobs(&mut self, source: &mut Source<impl Read>, count: usize) -> Result<Vec<Job>, EvidenceError> {
-        let mut jobs = Vec::with_capacity(count);
-        while jobs.len() < count {
-            match self.next_job(source)? {
-                Some(job) => jobs.push(job),
-                None => break,
-            }
-        }
-        Ok(jobs)
     }
 
     /// The next block to check; None at the end.
@@ -387,9 +396,4 @@ impl LogCheck {
             LineFault::Link(Fault::Signed) => mac(MacFault::Forged, "an HMAC in a log that was begun unsigned"),
         }
     }
-}
-
-fn count_epochs(bytes: &[u8]) -> u64 {
-    let lines = bytes.split(|&b| b == b'\n');
-    lines.filter(|line| parse(line).is_ok_and(|parsed| parsed.kind == Some(records::EPOCH))).count() as u64
 }

@@ -7,10 +7,16 @@
 //! blocks are is the caller's business.
 
 #[cfg(not(target_arch = "x86_64"))]
-#[path = "none.rs"]
-mod wide;
+mod none;
+#[cfg(target_arch = "x86_64")]
+mod quotes;
 #[cfg(target_arch = "x86_64")]
 mod wide;
+
+#[cfg(not(target_arch = "x86_64"))]
+use none as wide;
+#[cfg(not(target_arch = "x86_64"))]
+use none as quotes;
 
 use sha2::block_api::compress256;
 pub use wide::Wide;
@@ -23,6 +29,25 @@ pub type Block = [u8; BLOCK];
 pub type State = [u32; 8];
 /// The hash of no block: FIPS 180-4 §5.3.3.
 pub const START: State = [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+
+/// What a text holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// How many quotes there are.
+    pub quotes: usize,
+    /// There is a backslash.
+    pub escapes: bool,
+    /// There is a byte below 0x20.
+    pub low: bool,
+    /// There is a byte above 0x7f.
+    pub high: bool,
+}
+
+/// Look through a text, 64 bytes at a time, and put the offsets of its quotes into the first elements of `offsets`, which grows where
+/// it must. None where the processor cannot, or when the text is too long for such offsets.
+pub fn quotes(text: &[u8], offsets: &mut Vec<u16>) -> Option<Seen> {
+    quotes::quotes(text, offsets)
+}
 
 /// Hashes `N` messages side by side.
 pub trait Lanes<const N: usize> {
@@ -152,6 +177,41 @@ mod tests {
         #[test]
         fn lanes_do_not_touch_each_other(messages in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..400), 1..40)) {
             agree(&messages);
+        }
+    }
+
+    fn looks_right(text: &[u8], offsets: &mut Vec<u16>) {
+        let Some(seen) = super::quotes(text, offsets) else {
+            assert!(text.len() > 1 << 16 || !is_x86());
+            return;
+        };
+        let places: Vec<usize> = (0..text.len()).filter(|&at| text[at] == b'"').collect();
+        assert_eq!(offsets[..seen.quotes].iter().map(|&at| usize::from(at)).collect::<Vec<_>>(), places);
+        let any = |wanted: fn(u8) -> bool| text.iter().any(|&byte| wanted(byte));
+        assert_eq!((seen.escapes, seen.low, seen.high), (any(|b| b == b'\\'), any(|b| b < 0x20), any(|b| b > 0x7f)));
+    }
+
+    /// Where a text can be looked through.
+    fn is_x86() -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return is_x86_feature_detected!("avx512vbmi2");
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
+    proptest! {
+        #[test]
+        fn quotes_are_where_they_are(text in proptest::collection::vec(prop_oneof![Just(b'"'), Just(b'a'), Just(b'~'), any::<u8>()], 0..400)) {
+            looks_right(&text, &mut Vec::new());
+        }
+    }
+
+    #[test]
+    fn the_longest_text_and_nothing_but_quotes() {
+        let mut offsets = Vec::new();
+        for length in [0, 1, 63, 64, 65, 128, 65_535, 65_536, 65_537, 300] {
+            looks_right(&vec![b'"'; length], &mut offsets);
+            looks_right(&vec![b' '; length], &mut offsets);
         }
     }
 
