@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Sixteen SHA-256 in the lanes of 512-bit registers: the only unsafe code of this crate.
+//! Sixteen SHA-256 in the lanes of 512-bit registers.
 //!
 //! Word *t* of all sixteen blocks is one register, so each line of FIPS 180-4 §6.2.2 becomes a few instructions for sixteen messages.
 //! A rotation and a function of three words are one instruction each (`vprord`, `vpternlogd`).
