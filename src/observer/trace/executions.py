@@ -6,7 +6,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -54,17 +54,18 @@ class Executions:
     def happened(self, line: SealedLine, pid: int) -> Sight:
         """Take in the line and return what it amounts to."""
         before = replace(self._world.process(pid))
+        held = before.files
         self._world.process(pid).file = self._executing.get(pid, ("", ""))[0]
         self._world.begin(line.event)
         process = self._world.process(pid)
         self._world.replaced(process)
         process.loaded, process.last_read, process.recent, process.rewritten = False, "", (), set()
         path, record_id = self._executing.pop(pid, (process.exe, line.record_id))
-        path = self._world.aliases.get(path, path)
-        if "memfd:" in process.exe or process.exe.endswith(" (deleted)") or _DESCRIPTOR.fullmatch(path):
-            path = (
-                process.exe or path
-            )  # the kernel's own word; a descriptor's number may have been used again
+        path = self._named(self._world.aliases.get(path, path), before, held)
+        if "memfd:" in process.exe or process.exe.endswith(" (deleted)"):
+            path = process.exe  # the kernel's own word; a descriptor's number may have been used again
+        elif _DESCRIPTOR.fullmatch(path):
+            path = process.exe or path
         elif _DESCRIPTOR.fullmatch(process.exe):
             process.exe = path
         sight = clothe(Sight("exec", record_id, paths=(path,)), process)
@@ -86,6 +87,14 @@ class Executions:
         if looks_like_kernel_thread(sight.arguments["argv0"]) and process.program != sight.arguments["argv0"]:
             sight.traits.add("kernel-name")
         return sight
+
+    def _named(self, path: str, before: Process, held: Mapping[int, Descriptor]) -> str:
+        """Return what a path means that leads to the process itself: the program it ran before, or one of its descriptors."""
+        if match := _DESCRIPTOR.fullmatch(path):
+            path = held.get(int(match.group(1)), Descriptor()).path or path
+        elif path in ("/proc/self/exe", "/proc/thread-self/exe", f"/proc/{before.pid}/exe"):
+            path = before.exe or path
+        return f"{path} (deleted)" if path in self._world.gone else path
 
     def _add_origin(self, process: Process, path: str, sight: Sight) -> None:
         traits = sight.traits

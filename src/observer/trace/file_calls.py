@@ -64,6 +64,7 @@ class FileCalls:
             "rename": self._rename,
             "link": self._link,
             "truncate": self._truncate,
+            "chmod": self._chmod,
             "times": self._times,
             "enter_directory": self._enter_directory,
             "make_node": self._make,
@@ -168,6 +169,8 @@ class FileCalls:
         sight.traits.add("removes")
         if call.process.exe and call.process.exe in call.paths:
             sight.traits.add("own-executable")
+            if call.ok:
+                self._world.note_gone(call.process.exe)
         if call.ok and call.name != "rmdir" and not any("AT_REMOVEDIR" in text for text in call.texts):
             first = tuple(self._world.moved.get(path, path) for path in call.paths)
             for path in first:
@@ -242,6 +245,11 @@ class FileCalls:
             sight.paths = (path,) if path else ()
         if sight.paths and self.is_foreign(call.process, sight.paths[0]):
             sight.traits.add("foreign")
+        return (sight,)
+
+    def _chmod(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:
+        path = call.paths[0] if call.paths else call.descriptor(0).path
+        sight.traits.update({"written-here"} if path in self._world.written else ())
         return (sight,)
 
     def _times(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:

@@ -115,6 +115,8 @@ class ProcessCalls:
             sight.traits.add("asks-to-be-traced")
             return (sight,)
         target = parse_number(call.text(1 if call.name == "ptrace" else 0))
+        if call.name == "pidfd_getfd":
+            target = parse_number(call.descriptor(0).path.removeprefix("/proc/").partition("/")[0])
         other = self._world.processes.get(target or 0)
         if target == call.process.pid:
             sight.traits.add("itself")

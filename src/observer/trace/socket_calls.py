@@ -17,6 +17,8 @@ __all__ = ["SocketCalls", "feeds", "relay_of"]
 
 _PAIR: Final = re.compile(r"\[(\d+), (\d+)\]")
 _TERMINAL: Final = re.compile(r"\[(\d+)\]")
+# The first piece of what a message says.
+_FIRST_PIECE: Final = re.compile(r'iov_base=("(?:[^"\\\\]|\\\\.)*")')
 _INTERNET: Final = ("AF_INET", "AF_INET6", "PF_INET", "PF_INET6")
 
 
@@ -131,13 +133,17 @@ class SocketCalls:
 
     def _send(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:
         held = call.descriptor(0)
-        if (address := parse_address(call.text(4))) is not None:
+        whole = call.name == "sendmsg"
+        named = call.text(1).partition(", msg_iov")[0] if whole else call.text(4)
+        if (address := parse_address(named)) is not None:
             sight.subjects["address"] = address.text
             sight.traits.update({"external"} if address.scope == "external" else ())
             sight.traits.update({"stream"} if held.socket == "stream" else ())
         if held.socket or held.remote:
             sight.traits.add("to-network")
-        sight.arguments = {**sight.arguments, "text": unquote(call.text(1))}
+        first = _FIRST_PIECE.search(call.text(1)) if whole else None
+        said = first.group(1) if first else call.text(1)
+        sight.arguments = {**sight.arguments, "text": unquote(said)}
         return (sight,)
 
     def _terminal(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:

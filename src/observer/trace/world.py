@@ -174,6 +174,7 @@ class World:
         self.origins: OrderedDict[str, Written | None] = OrderedDict()
         self.links: OrderedDict[str, str] = OrderedDict()
         self.packed: set[str] = set()
+        self.gone: OrderedDict[str, bool] = OrderedDict()
         self.aliases: dict[str, str] = {}
         self.lives_networked: set[int] = set()
         self._lives = 0
@@ -189,10 +190,12 @@ class World:
         process = self.processes.get(pid)
         if process is None or event.get("what") == "start":
             process = self._born(pid, int(event.get("ppid") or 0))
-        exe = event.get("exe") or process.exe
-        process.exe = self.aliases.get(exe, exe)
+        exe = self.aliases.get(event.get("exe"), event.get("exe")) or process.exe
+        if exe in ("/proc/self/exe", "/proc/thread-self/exe"):
+            exe = process.exe  # told by the name it was executed by, and it had executed itself
         process.argv = tuple(map(str, event.get("argv") or ())) or process.argv
         process.cwd = event.get("cwd") or process.cwd
+        process.exe = self.resolve(process, exe) if "/" in exe else exe
         process.container = str(event.get("container_id") or process.container)
         for name in ("uid", "euid", "gid", "egid"):
             if event.get(name) is not None:
@@ -285,6 +288,7 @@ class World:
 
     def note_written(self, path: str, by: Written, *, existed: bool = False) -> None:
         """Remember who wrote a file, and who did so first; `existed`: it was there before anybody here wrote it."""
+        self.gone.pop(path, None)
         _remember(self.written, path, by)
         if path not in self.origins:
             _remember(self.origins, path, None if existed else by)
@@ -296,7 +300,12 @@ class World:
 
     def note_moved(self, old: str, new: str) -> None:
         """Remember what a file was called at first, through any number of renamings."""
+        self.gone.pop(new, None)
         _remember(self.moved, new, self.moved.pop(old, old))
+
+    def note_gone(self, path: str) -> None:
+        """Remember that the program a process runs was removed."""
+        _remember(self.gone, path, True)
 
     def note_link(self, target: str, link: str) -> None:
         """Remember what a link leads to."""

@@ -56,6 +56,11 @@ def test_connections_outside() -> None:
     sent = call("sendto", "5", '"query"', "5", "0", OUTSIDE, "16", result=5)
     assert rules_of(START, datagram, sent) == {"network-datagram"}
     assert rules_of(START, datagram, call("sendto", "5", '"query"', "5", "0", "NULL", "0", result=5)) == set()
+    said = 'msg_iov=[{iov_base="sin_port=htons(1), sin_addr=inet_addr(\\"192.0.2.9\\")", iov_len=40}], msg_iovlen=1'
+    packed = call("sendmsg", "5", f"{{msg_name={OUTSIDE}, msg_namelen=16, {said}}}", "0", result=5)
+    assert rules_of(START, datagram, packed) == {"network-datagram"}
+    unnamed = call("sendmsg", "5", f"{{msg_name=NULL, msg_namelen=0, {said}}}", "0", result=5)
+    assert rules_of(START, datagram, unnamed) == set(), "what is said is no address"
 
 
 def test_what_was_downloaded_and_run() -> None:
