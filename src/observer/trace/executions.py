@@ -111,9 +111,7 @@ class Executions:
                 continue
             traits.add("written-here")
             sight.paths, sight.subjects["path"] = (place,), place
-            later = written.program in self._programs.get("fetchers", frozenset())
-            connected = written.networked or (later and written.life in self._world.lives_networked)
-            traits.update({"downloaded"} if connected else ())
+            traits.update({"downloaded"} if self._world.is_from_outside(written) else ())
             traits.update({"installed"} if written.installer else ())
             # Tools for a target carry its name in front: x86_64-linux-gnu-ld.bfd.
             names = {written.program, written.program.rpartition("-")[2]}

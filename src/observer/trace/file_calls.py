@@ -78,7 +78,8 @@ class FileCalls:
     @staticmethod
     def _writer(process: Process, sight: Sight) -> Written:
         installer = process.installer or process.fetches
-        return Written(process.program, process.networked, sight.record_id, process.life, installer)
+        source = process.files.get(0, Descriptor()).channel
+        return Written(process.program, process.networked, sight.record_id, process.life, installer, source)
 
     def _wrote(self, call: CallSeen, sight: Sight, path: str) -> None:
         process = call.process
@@ -288,6 +289,10 @@ class FileCalls:
         sight.paths = (path,) if path else ()
         sight.traits.update({"executable"} if "PROT_EXEC" in call.text(2) else ())
         sight.traits.update({"fileless"} if path.startswith("memfd:") else ())
+        if (by := self._world.written.get(path)) is not None:
+            sight.traits.add("written-here")
+            sight.traits.update({"downloaded"} if self._world.is_from_outside(by) else ())
+            sight.traits.update({"installed"} if by.installer else ())
         return (sight,)
 
     def _make(self, call: CallSeen, sight: Sight) -> Sequence[Sight]:

@@ -73,6 +73,7 @@ class SocketCalls:
             self._world.keep(call.process, number, replace(socket, remote=stream))
             if stream:
                 self._world.join_network(call.process)
+                self._world.fills_from_network(call.process)
                 return (sight, *self._relayed(call.process, sight))
         return (sight,)
 

@@ -20,6 +20,7 @@ TEMPORARY: Final = ("/dev/shm/", "/run/shm/", "/tmp/", "/var/tmp/")  # noqa: S10
 _MOST_WRITTEN: Final = 65_536  # files remembered as written; the oldest are forgotten first
 _MOST_DESCRIPTORS: Final = 4_096  # per process
 _MOST_NETWORKED: Final = 64  # connected processes that a closer look may be taken at
+_MOST_FILLED: Final = 256  # descriptors looked through at a connection
 _MOST_GENERATIONS: Final = 64  # ancestors looked at; deeper trees are cut
 _INTERPRETER: Final = re.compile(
     r"(?:python|perl|ruby|node|nodejs|php|lua|luajit|tclsh|sh|bash|dash|zsh|ksh|ash)[\d.]*"
@@ -60,6 +61,7 @@ class Written:
         record_id: The call that opened or made it.
         life: What its process was running: a number that no other program run has.
         installer: It was, or was started by, a program that installs packages.
+        source: The pipe that its standard input came from, if any.
     """
 
     program: str
@@ -67,6 +69,7 @@ class Written:
     record_id: str
     life: int = 0
     installer: bool = False
+    source: str = ""
 
 
 @dataclass(slots=True)
@@ -177,6 +180,7 @@ class World:
         self.gone: OrderedDict[str, bool] = OrderedDict()
         self.aliases: dict[str, str] = {}
         self.lives_networked: set[int] = set()
+        self.channels_networked: set[str] = set()
         self._lives = 0
         self._channels = 0
 
@@ -190,7 +194,8 @@ class World:
         process = self.processes.get(pid)
         if process is None or event.get("what") == "start":
             process = self._born(pid, int(event.get("ppid") or 0))
-        exe = self.aliases.get(event.get("exe"), event.get("exe")) or process.exe
+        exe = event.get("exe") or process.exe
+        exe = self.aliases.get(exe, exe)
         if exe in ("/proc/self/exe", "/proc/thread-self/exe"):
             exe = process.exe  # told by the name it was executed by, and it had executed itself
         process.argv = tuple(map(str, event.get("argv") or ())) or process.argv
@@ -240,6 +245,9 @@ class World:
         """Remember that a process is connected to somebody, unless letting people in is what it is for."""
         process.networked = True
         self.lives_networked.add(process.life)
+        self.channels_networked |= {process.files.get(number, Descriptor()).channel for number in (1, 2)} - {
+            ""
+        }
         if not (process.trusted and process.names & self._programs.get("remote_login", frozenset())):
             self.networked[process.pid] = process
             if len(self.ever_networked) < _MOST_NETWORKED:
@@ -262,6 +270,21 @@ class World:
         if pid in self.processes:
             self.processes[pid].files = {}
             self.processes[pid].alive = False
+
+    def fills_from_network(self, process: Process) -> None:
+        """A process connects while it holds files open that it has begun to write: what it fetches may go there."""
+        if len(process.files) > _MOST_FILLED:
+            return
+        for held in process.files.values():
+            by = self.written.get(held.path)
+            if by is not None and by.life == process.life and not by.networked:
+                self.written[held.path] = replace(by, networked=True)
+
+    def is_from_outside(self, written: Written) -> bool:
+        """Whether what was written came from a connection: the writer's, or that of one that writes into its input."""
+        later = written.program in self._programs.get("fetchers", frozenset())
+        by_pipe = written.source in self.channels_networked
+        return written.networked or by_pipe or (later and written.life in self.lives_networked)
 
     def resolve(self, process: Process, path: str, directory: str | None = None) -> str:
         """Return the absolute, normal form of a path; relative ones begin at `directory` or the working directory.
