@@ -21,29 +21,36 @@ from observer.trace import verify_recording
 from observer.trace.live import Watch, WatchOptions
 from tests.kernel.conftest import calls, events, eventually, root_only
 
+# Kinds of objects that bpftool lists, and the command of bpf(2) that goes on to the next of each. Source: linux/bpf.h.
+NEXT = {"program": 11, "map": 12, "type information": 23, "link": 31}
 
-def programs() -> set[int]:
-    """Return the ids of the probe's programs in the kernel, asked for one by one. Source: bpf(2), BPF_PROG_GET_NEXT_ID."""
-    libc, found, last = ctypes.CDLL(None, use_errno=True), set(), 0
-    while True:
-        attributes = (ctypes.c_uint32 * 32)(last)
-        if libc.syscall(321, 11, ctypes.byref(attributes), 128) != 0:
-            return found
-        last = attributes[1]
-        found.add(last)
+
+def objects() -> set[tuple[str, int]]:
+    """Return every eBPF object in the kernel by kind and id, as bpftool finds them: asked for one by one."""
+    libc, found = ctypes.CDLL(None, use_errno=True), set()
+    for kind, command in NEXT.items():
+        last = 0
+        while True:
+            attributes = (ctypes.c_uint32 * 32)(last)
+            if libc.syscall(321, command, ctypes.byref(attributes), 128) != 0:
+                break
+            last = attributes[1]
+            found.add((kind, last))
+    return found
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_in_the_kernel(place: Path, how: signal.Signals) -> None:
-    before = programs()
+    before = objects()
     path = place / "rec"
     words = [sys.executable, "-m", "observer", "watch", "--pid", str(os.getpid()), "-o", str(path)]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as child:
         eventually(lambda: (path / "segments" / "000000.seg").exists())
-        assert programs() - before
+        made = {kind for kind, _ in objects() - before}
+        assert {"program", "map"} <= made
         child.send_signal(how)
         child.wait(20)
-    eventually(lambda: not programs() - before)
+    eventually(lambda: not objects() - before)
     verify_recording(path)
     ends = [e for e in events(path) if e["type"] == "trace_end"]
     assert len(ends) == (1 if how == signal.SIGTERM else 0)
