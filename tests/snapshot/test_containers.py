@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real containers of crun, runc and podman, captured by name; and a recorded plugin by its id."""
+"""Real containers of crun, runc and podman, captured by name."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ use crate::draft::{Changes, RegionDraft};
 use crate::error::{ImageError, Result};
 use crate::kept::Kept;
 use crate::layer::{self, Layer};
-use crate::maps;
+use crate::maps::{self, Mapping};
 use crate::memory::Memory;
 use crate::pagemap::{self, PageMap, Stretch};
 use crate::pipeline::{self, Done, Job, Supply};
@@ -145,9 +145,9 @@ impl Capture<'_> {
         self.copy_layer(members.first().copied())?;
         self.rounds_of_copying()?;
         self.session.kept.reserve(KEPT_READY);
-        let stop = Stop::all(&scope(self.request), &members)?;
-        self.phases_ns[0] = sys::monotonic_ns() - stop.began_ns;
-        let standing = self.while_standing(&stop);
+        let mut stop = Stop::all(&scope(self.request), &members)?;
+        self.phases_ns[0] = sys::monotonic_ns() - stop.stands_since_ns;
+        let standing = self.while_standing(&mut stop);
         self.restless.clone_from(&stop.restless);
         self.stood_ns.push(stop.release());
         self.session.kept.sort();
@@ -172,14 +172,17 @@ impl Capture<'_> {
                 Err(why) => self.labels.push(format!("process {pid} is not followed while it runs: {why}")),
             }
         }
-        let copied = self.copy_new(pid, &mut watched);
+        let mappings = maps::of(pid).ok_or(ImageError::Gone(pid))?;
+        for mapping in &mappings {
+            self.session.origins.knows(pid, mapping); // files are opened now, not while everything stands
+        }
+        let copied = self.copy_new(pid, &mut watched, mappings);
         self.session.watched.insert(pid, watched);
         copied
     }
 
-    fn copy_new(&mut self, pid: u32, watched: &mut Watched) -> Result<()> {
+    fn copy_new(&mut self, pid: u32, watched: &mut Watched, mut mappings: Vec<Mapping>) -> Result<()> {
         let Some(tracker) = &watched.tracker else { return Ok(()) };
-        let mut mappings = maps::of(pid).ok_or(ImageError::Gone(pid))?;
         if mappings.iter().any(|mapping| !watched.flags.contains_key(&mapping.start)) {
             watched.flags = maps::flags(pid);
         }
@@ -196,7 +199,7 @@ impl Capture<'_> {
                 continue;
             }
             for (start, end) in unmarked {
-                let part = maps::Mapping { start, end, offset: mapping.offset + (start - mapping.start), ..mapping.clone() };
+                let part = Mapping { start, end, offset: mapping.offset + (start - mapping.start), ..mapping.clone() };
                 let Ok(content) = watched.map.arm((start, end), &mut watched.armed) else {
                     continue; // unmapped meanwhile: what is there then is read while everything stands
                 };
@@ -256,7 +259,7 @@ impl Capture<'_> {
     }
 
     /// Everything that has to be done while nothing moves.
-    fn while_standing(&mut self, stop: &Stop) -> Result<Vec<Standing>> {
+    fn while_standing(&mut self, stop: &mut Stop) -> Result<Vec<Standing>> {
         self.instant = (sys::wall_ns(), sys::boot_ns());
         let mut out = Vec::new();
         for pid in stop.processes() {
@@ -271,9 +274,9 @@ impl Capture<'_> {
                 Err(_) => self.labels.push(format!("process {pid} was killed during the capture")),
             }
         }
-        self.phases_ns[1] = sys::monotonic_ns() - stop.began_ns - self.phases_ns[0];
-        let out = self.read_what_is_left(out);
-        self.phases_ns[2] = sys::monotonic_ns() - stop.began_ns - self.phases_ns[0] - self.phases_ns[1];
+        self.phases_ns[1] = sys::monotonic_ns() - stop.stands_since_ns - self.phases_ns[0];
+        let out = self.read_what_is_left(out, stop);
+        self.phases_ns[2] = sys::monotonic_ns() - stop.stands_since_ns - self.phases_ns[0] - self.phases_ns[1];
         out
     }
 
@@ -286,7 +289,7 @@ impl Capture<'_> {
         Ok(())
     }
 
-    fn read_what_is_left(&mut self, mut out: Vec<Standing>) -> Result<Vec<Standing>> {
+    fn read_what_is_left(&mut self, mut out: Vec<Standing>, stop: &mut Stop) -> Result<Vec<Standing>> {
         if let Some(layer) = &mut self.layer {
             layer.settle(&self.writer, out.iter().flat_map(|standing| standing.regions.iter().map(|region| &region.mapping)))?;
         }
@@ -302,6 +305,7 @@ impl Capture<'_> {
         }
         self.session.kept = kept;
         self.stored_while_stopped = true;
+        stop.take_time();
         for standing in &mut out {
             self.store(standing, false)?;
         }

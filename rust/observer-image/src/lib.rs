@@ -12,6 +12,7 @@ pub mod draft;
 pub mod error;
 pub mod finish;
 pub mod forked;
+pub mod hurry;
 pub mod inject;
 pub mod kept;
 pub mod layer;

@@ -3,6 +3,10 @@
 
 use crate::procfs;
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+
+const ROOM: usize = 64 << 10; // 500 mappings; with less the kernel is asked more often, while everything stands
 
 /// A mapping of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,7 +86,8 @@ fn unescape(name: &str) -> String {
 /// The mappings of a process, in order; None when it has gone.
 #[must_use]
 pub fn of(pid: u32) -> Option<Vec<Mapping>> {
-    let bytes = std::fs::read(format!("/proc/{pid}/maps")).ok()?;
+    let mut bytes = Vec::with_capacity(ROOM);
+    File::open(format!("/proc/{pid}/maps")).ok()?.read_to_end(&mut bytes).ok()?;
     Some(String::from_utf8_lossy(&bytes).lines().filter_map(parse_line).collect())
 }
 

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 use std::thread;
 
 /// Written since marked.
@@ -226,8 +227,10 @@ impl PageMap {
     }
 }
 
+/// Asked once: the answer takes ten system calls, and everything stands.
 fn processors() -> u64 {
-    thread::available_parallelism().map_or(1, |count| count.get() as u64)
+    static COUNT: OnceLock<u64> = OnceLock::new();
+    *COUNT.get_or_init(|| thread::available_parallelism().map_or(1, |count| count.get() as u64))
 }
 
 /// The windows of one page table (2 MiB) that hold some of `stretches`, cut to `within`.

@@ -8,11 +8,12 @@ use std::path::Path;
 
 /// Largest file of /proc that is kept.
 pub const FILE_MAX: u64 = 4 << 20;
+const ROOM: usize = 16 << 10;
 
 /// A small file, as far as it can be read.
 #[must_use]
 pub fn read(path: impl AsRef<Path>) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(ROOM); // an empty vector would be filled in ten reads, of 32 bytes at first
     fs::File::open(path).ok()?.take(FILE_MAX).read_to_end(&mut out).ok()?;
     Some(out)
 }
@@ -41,16 +42,19 @@ pub fn threads(pid: u32) -> Vec<u32> {
 /// A field of /proc/PID/status.
 #[must_use]
 pub fn status(pid: u32, field: &str) -> Option<String> {
-    let text = text(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    line.map(|value| value.trim().to_owned())
+    field_of(&text(format!("/proc/{pid}/status"))?, field).map(str::to_owned)
 }
 
-/// True for a process that has ended and only waits for its parent, or that never had memory.
+fn field_of<'a>(status: &'a str, field: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).map(str::trim)
+}
+
+/// False for a process that has ended and only waits for its parent, or that never had memory.
 #[must_use]
 pub fn is_alive(pid: u32) -> bool {
-    let state = status(pid, "State");
-    state.is_some_and(|state| !state.starts_with(['Z', 'X'])) && status(pid, "VmSize").is_some()
+    let Some(status) = text(format!("/proc/{pid}/status")) else { return false };
+    let runs = field_of(&status, "State").is_some_and(|state| !state.starts_with(['Z', 'X']));
+    runs && field_of(&status, "VmSize").is_some()
 }
 
 /// Ticks after boot at which it began; tells a process from a later one of the same number.

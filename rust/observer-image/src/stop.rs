@@ -5,6 +5,7 @@
 //! Everything here belongs to one thread of ours; a tracee that cannot be stopped is let go when that thread ends.
 
 use crate::error::{refused, ImageError, Result};
+use crate::hurry::Hurry;
 use crate::procfs::{self, Scope};
 use crate::sys::{self, Tid, Wait};
 use std::collections::BTreeMap;
@@ -13,6 +14,9 @@ use std::time::Duration;
 
 const EVENT_STOP: i32 = 128; // PTRACE_EVENT_STOP
 const ROUNDS: u32 = 64; // a tree that still grows after this many looks forks faster than it can be stopped
+const LOOKS: u32 = 64; // about 20 us: a thread that runs on another processor needs no longer
+const NAP_MIN: Duration = Duration::from_micros(10);
+const NAP_MAX: Duration = Duration::from_micros(200);
 const PATIENCE: Duration = Duration::from_millis(500); // a thread that sleeps uninterruptibly runs no code of its own meanwhile
 
 /// A thread that is held.
@@ -30,8 +34,10 @@ pub struct Held {
 #[derive(Default)]
 pub struct Stop {
     threads: BTreeMap<u32, Held>,
-    /// CLOCK_MONOTONIC when the first thread was asked to stop, ns.
-    pub began_ns: u64,
+    hurry: Option<Hurry>,
+    /// CLOCK_MONOTONIC when it began to stand: the last moment at which none had stopped yet, ns. One that was asked to stop and
+    /// waits for a processor to do so is not held up by us.
+    pub stands_since_ns: u64,
     /// Threads that sleep uninterruptibly and could not be stopped: they run no code of their own.
     pub restless: Vec<u32>,
 }
@@ -43,7 +49,7 @@ impl Stop {
     /// None of them is there any more, or one may not be traced.
     pub fn all(scope: &Scope, found: &[u32]) -> Result<Stop> {
         let mut stop = Stop::default();
-        stop.began_ns = sys::monotonic_ns();
+        (stop.hurry, stop.stands_since_ns) = (Hurry::begin(), sys::monotonic_ns());
         let mut pids: Vec<u32> = found.to_vec();
         for _ in 0..ROUNDS {
             let fresh = stop.seize(&pids)?;
@@ -81,42 +87,48 @@ impl Stop {
                 fresh.push(tid);
             }
         }
-        for tid in &fresh {
-            self.await_stop(*tid);
-        }
-        Ok(fresh.len())
+        let count = fresh.len();
+        self.await_stops(fresh);
+        Ok(count)
     }
 
-    fn await_stop(&mut self, tid: u32) {
-        let end = sys::monotonic_ns() + PATIENCE.as_nanos() as u64;
-        let mut looks = 0u32;
-        loop {
-            match sys::wait(tid as Tid, false) {
-                Ok(Wait::Stopped(signal, event)) => {
-                    if let Some(held) = self.threads.get_mut(&tid) {
-                        held.stopped = true;
-                        // Stopped on the way to a signal: it is handed over when the thread is let go.
-                        held.signal = if event == 0 { signal & 0x7f } else { 0 };
-                        debug_assert!(event == 0 || event == EVENT_STOP);
-                    }
-                    return;
+    /// Look at all of them again and again until each has stopped, or has ended.
+    fn await_stops(&mut self, mut left: Vec<u32>) {
+        let began = sys::monotonic_ns();
+        for looks in 0.. {
+            let now = sys::monotonic_ns();
+            left.retain(|tid| self.still_runs(*tid));
+            if !self.threads.values().any(|held| held.stopped) {
+                self.stands_since_ns = now; // all of them were seen to run after this
+            }
+            if left.is_empty() {
+                return;
+            }
+            if now - began > PATIENCE.as_nanos() as u64 {
+                return self.restless.append(&mut left);
+            }
+            if looks > LOOKS {
+                // They may need this processor to get to their stop; yielding it would let everybody else have a turn of milliseconds.
+                thread::sleep(Duration::from_nanos((now - began) / 16).clamp(NAP_MIN, NAP_MAX));
+            }
+        }
+    }
+
+    fn still_runs(&mut self, tid: u32) -> bool {
+        match sys::wait(tid as Tid, false) {
+            Ok(Wait::Stopped(signal, event)) => {
+                if let Some(held) = self.threads.get_mut(&tid) {
+                    held.stopped = true;
+                    // Stopped on the way to a signal: it is handed over when the thread is let go.
+                    held.signal = if event == 0 { signal & 0x7f } else { 0 };
+                    debug_assert!(event == 0 || event == EVENT_STOP);
                 }
-                Ok(Wait::Running) if sys::monotonic_ns() < end => {
-                    looks += 1;
-                    if looks < 2000 {
-                        thread::yield_now();
-                    } else {
-                        thread::sleep(Duration::from_micros(50));
-                    }
-                }
-                Ok(Wait::Running) => {
-                    self.restless.push(tid);
-                    return;
-                }
-                Ok(Wait::Ended) | Err(_) => {
-                    self.threads.remove(&tid);
-                    return;
-                }
+                false
+            }
+            Ok(Wait::Running) => true,
+            Ok(Wait::Ended) | Err(_) => {
+                self.threads.remove(&tid);
+                false
             }
         }
     }
@@ -138,10 +150,15 @@ impl Stop {
         out
     }
 
+    /// What is still to be done takes long: others get their turns meanwhile.
+    pub fn take_time(&mut self) {
+        self.hurry = None;
+    }
+
     /// Let everything go; returns for how long it was held, ns.
     pub fn release(mut self) -> u64 {
         self.let_go();
-        sys::monotonic_ns() - self.began_ns
+        sys::monotonic_ns() - self.stands_since_ns
     }
 
     fn let_go(&mut self) {

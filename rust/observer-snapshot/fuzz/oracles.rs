@@ -8,7 +8,11 @@ use observer_snapshot::manifest::{Manifest, Region};
 use observer_snapshot::node;
 use observer_snapshot::reader::{Seen, Snapshot};
 use observer_snapshot::{rules, verify, PAGE};
-use std::io::Write;
+use std::cell::RefCell;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 /// A parser of hostile bytes and what must hold for it.
 pub type Oracle = fn(&[u8]);
@@ -72,8 +76,8 @@ pub fn node(data: &[u8]) {
 pub fn whole(data: &[u8]) {
     let middle = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     let (manifest, frames) = data.split_at(middle);
-    let Ok(file) = write(manifest, frames.get(1..).unwrap_or_default()) else { return };
-    let Ok(mut snapshot) = Snapshot::open(file.path(), None) else { return };
+    let Ok(path) = write(manifest, frames.get(1..).unwrap_or_default()) else { return };
+    let Ok(mut snapshot) = Snapshot::open(&path, None) else { return };
     assert_eq!(rules::check(&snapshot.manifest, u64::MAX), Ok(()));
     let regions: Vec<(u32, Region)> =
         snapshot.manifest.processes.iter().flat_map(|p| p.regions.iter().map(|region| (p.pid, region.clone()))).collect();
@@ -91,7 +95,8 @@ pub fn whole(data: &[u8]) {
     let _ = verify::verify(&mut snapshot, None);
 }
 
-fn write(manifest: &[u8], frames: &[u8]) -> std::io::Result<tempfile::NamedTempFile> {
+/// Write the file; returns a path by which it can be opened.
+fn write(manifest: &[u8], frames: &[u8]) -> std::io::Result<PathBuf> {
     let id = serde_json::from_slice::<Manifest>(manifest).map(|m| m.snapshot_id).unwrap_or_default();
     let mut file_id = [0; 16];
     for (slot, pair) in file_id.iter_mut().zip(id.replace('-', "").as_bytes().chunks(2)) {
@@ -119,8 +124,23 @@ fn write(manifest: &[u8], frames: &[u8]) -> std::io::Result<tempfile::NamedTempF
     out.extend_from_slice(manifest);
     let trailer = Trailer { manifest: at, signature: 0, length: out.len() as u64 + ENDS as u64 };
     out.extend_from_slice(&trailer.encode(&header));
-    let place = if std::path::Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
-    let mut file = tempfile::NamedTempFile::new_in(place)?;
-    file.write_all(&out)?;
-    Ok(file)
+    FILE.with_borrow_mut(|mine| {
+        let mine = match mine {
+            Some(mine) => mine,
+            None => mine.insert(nameless()?),
+        };
+        mine.set_len(0)?;
+        mine.write_all_at(&out, 0)?;
+        Ok(PathBuf::from(format!("/proc/self/fd/{}", mine.as_raw_fd())))
+    })
+}
+
+thread_local! {
+    /// One for all inputs of a thread: making a name and removing it takes longer than reading a file.
+    static FILE: RefCell<Option<File>> = const { RefCell::new(None) };
+}
+
+/// A file in memory where there is a place for it.
+fn nameless() -> std::io::Result<File> {
+    tempfile::tempfile_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" })
 }

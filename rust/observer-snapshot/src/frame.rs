@@ -4,6 +4,7 @@
 use crate::layout::Codec;
 use crate::{FRAME_PAGES, PAGE};
 use ring::aead::{Aad, LessSafeKey, Nonce, UnboundKey, AES_256_GCM};
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use zeroize::Zeroizing;
 
@@ -283,10 +284,27 @@ impl Opener {
             out.extend_from_slice(content);
             return Ok(());
         }
-        out.resize(head.plain as usize, 0);
-        match zstd::bulk::decompress_to_buffer(content, out.as_mut_slice()) {
+        // Room is only reserved: what a head promises and does not hold costs no memory.
+        out.reserve_exact(head.plain as usize);
+        match decompress(content, out) {
             Ok(length) if length == head.plain as usize => Ok(()),
             _ => Err("the compressed content of a frame"),
         }
     }
+}
+
+thread_local! {
+    /// Each thread's own: making one for every frame costs as much as a small frame does.
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// Decompress into the room that `out` has; returns how much came out.
+fn decompress(content: &[u8], out: &mut Vec<u8>) -> std::io::Result<usize> {
+    DECOMPRESSOR.with_borrow_mut(|mine| {
+        let mine = match mine {
+            Some(mine) => mine,
+            None => mine.insert(zstd::bulk::Decompressor::new()?),
+        };
+        mine.decompress_to_buffer(content, out)
+    })
 }

@@ -159,7 +159,7 @@ def _add_target(parser: argparse.ArgumentParser, *, past: bool = False) -> None:
     target.add_argument("--container", metavar="NAME", help="a running container, by name or id")
     if past:
         target.add_argument(
-            "--plugin", type=UUID, metavar="ID", help="a recorded plugin, at the end of its run"
+            "--plugin", type=UUID, metavar="ID", help="a plugin that runs or ran, at its last sealed call"
         )
         target.add_argument(
             "--recording", metavar="REC", help="a command recorded with --replayable, at a moment of its past"
