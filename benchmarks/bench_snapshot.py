@@ -2,10 +2,10 @@
 """How long a process stands for a snapshot, and how fast it is stored: beside gcore and the machine's own limits, in one run.
 
 A process fills memory with random bytes (`--mib`, default 2,048) and writes to some of it on request. Measured: the pause of the
-first snapshot, of an increment with 16 MiB written, and of one with nothing written; the time that each takes in all; gcore
+first snapshot, of an increment with 16 MiB written, and of nine with nothing written; the time that each takes in all; gcore
 and CRIU (where it works) on the same process, which stands all the while; process_vm_readv of the same memory into a buffer
-that stays in the cache. Then a process full of text, compressed and encrypted, beside zstd and AES-256-GCM on the same bytes
-with as many threads.
+that stays in the cache, writing as many bytes, and both together. Then a process full of text, compressed and encrypted,
+beside zstd and AES-256-GCM on the same bytes with as many threads.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import ctypes
 import os
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from observer import snapshot
 
 Result = TypeVar("Result")
+_IDLE_TIMES = 9
 _TARGET = """
 import ctypes, os, sys
 size = int(sys.argv[1]) << 20
@@ -104,6 +106,27 @@ def read_ceiling(target: Target) -> None:
         remote = _Vector(at, size)
         got = libc.process_vm_readv(target.process.pid, ctypes.byref(local), 1, ctypes.byref(remote), 1, 0)
         assert got == size
+
+
+def copy_ceiling(target: Target, folder: Path, workers: int) -> None:
+    """Read the target's memory and write it where the snapshot goes, on as many threads, without a digest or a frame."""
+    libc, size, path = ctypes.CDLL(None, use_errno=True), 256 << 10, folder / "ceiling"
+
+    def work(number: int) -> None:
+        buffer = ctypes.create_string_buffer(size)
+        local = _Vector(ctypes.addressof(buffer), size)
+        for at in range(number * size, target.bytes, workers * size):
+            remote = _Vector(target.address + at, size)
+            got = libc.process_vm_readv(
+                target.process.pid, ctypes.byref(local), 1, ctypes.byref(remote), 1, 0
+            )
+            assert got == size
+            os.pwrite(out.fileno(), buffer, at)
+
+    with path.open("wb", buffering=0) as out, ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, range(workers)))
+        os.fdatasync(out.fileno())
+    path.unlink()
 
 
 def write_ceiling(target: Target, folder: Path) -> None:
@@ -236,12 +259,64 @@ def main() -> int:
     return 0
 
 
+def measure_digests(target: Target, read: Cost) -> None:
+    """Take a snapshot that keeps digests alone: what reading and digesting cost where nothing is written."""
+    options = snapshot.SnapshotOptions(
+        format=snapshot.SnapshotFormat.RAW, selection=snapshot.Selection(hash_only=("*",)), alone=True
+    )
+    snapshotter = snapshot.Snapshotter(snapshot.process_target(target.process.pid))
+    _, cost = timed(lambda: snapshotter.take(options))
+    share = f"{read.wall / cost.wall:.0%} of process_vm_readv by the clock"
+    show("snapshot of digests alone: in all", cost.wall, f"{cost.speed(target.bytes)}; {share}")
+
+
+def measure_chain(
+    target: Target, kept_as: snapshot.SnapshotFormat, peer: float | None, limits: tuple[Cost, Cost]
+) -> snapshot.Taken:
+    """Take a whole snapshot and increments, print what each costs, and return the last."""
+    snapshotter = snapshot.Snapshotter(snapshot.process_target(target.process.pid))
+    options = snapshot.SnapshotOptions(format=kept_as, alone=True)
+    pages, whole = target.bytes // 4096, None
+    for what, dirty, times in (
+        ("first snapshot", 0, 1),
+        ("increment, nothing written", 0, _IDLE_TIMES),
+        ("increment, 16 MiB written", 4096, 1),
+        ("increment, 1 % written", pages // 100, 1),
+    ):
+        pauses = []
+        for _ in range(times):
+            target.write_pages(dirty)
+            taken, cost = timed(lambda: snapshotter.take(options))
+            pauses.append(taken.longest_pause_ns / 1e9)
+        whole = whole or cost
+        pause = statistics.median(pauses)
+        parts = ", ".join(f"{name} {ns / 1e6:.2f}" for name, ns in taken.method.get("phases_ns", {}).items())
+        range_ = (
+            f"{min(pauses) * 1000:.2f} to {max(pauses) * 1000:.2f} in {times} times; " if times > 1 else ""
+        )
+        against = f"gcore stands {peer / pause:,.0f} x longer" if peer else ""
+        show(f"{what}: pause", pause, f"({range_}last: {parts}) {against}")
+        if cost is whole:
+            reading, copying = (f"{limit.wall / cost.wall:.0%}" for limit in limits)
+            told = (
+                f"{cost.speed(target.bytes)}; {reading} of process_vm_readv, {copying} of reading and writing"
+            )
+        else:
+            told = f"{whole.wall / cost.wall:.1f} x cheaper than the first, {whole.cpu / cost.cpu:.1f} x by processor time"
+        show(f"{what}: in all", cost.wall, f"{told}; {taken.bytes / 2**20:.1f} MiB")
+    return taken
+
+
 def measure(target: Target, folder: Path, kept_as: snapshot.SnapshotFormat) -> None:
     """Take the snapshots and print what they cost."""
     _, read = timed(lambda: read_ceiling(target))
     show("process_vm_readv of the same memory", read.wall, read.speed(target.bytes))
     _, written = timed(lambda: write_ceiling(target, folder))
     show("writing as many bytes where it goes", written.wall, written.speed(target.bytes))
+    workers = os.cpu_count() or 1
+    _, copied = timed(lambda: copy_ceiling(target, folder, workers))
+    show(f"both, {workers} threads, no digests", copied.wall, copied.speed(target.bytes))
+    measure_digests(target, read)
     peer = gcore(target, folder)
     if peer is not None:
         show("gcore: the target stands", peer)
@@ -250,30 +325,7 @@ def measure(target: Target, folder: Path, kept_as: snapshot.SnapshotFormat) -> N
         print(f"CRIU cannot be measured here: {other}")
     else:
         show("CRIU: the target stands", other)
-    snapshotter = snapshot.Snapshotter(snapshot.process_target(target.process.pid))
-    options = snapshot.SnapshotOptions(format=kept_as)
-    pages = target.bytes // 4096
-    whole: Cost | None = None
-    for what, dirty in (
-        ("first snapshot", 0),
-        ("increment, nothing written", 0),
-        ("increment, 16 MiB written", 4096),
-        ("increment, 1 % written", pages // 100),
-        ("increment, nothing written", 0),
-    ):
-        target.write_pages(dirty)
-        taken, cost = timed(lambda: snapshotter.take(options))
-        whole = whole or cost
-        pause = taken.longest_pause_ns / 1e9
-        against = f"gcore stands {peer / pause:,.0f} x longer" if peer else ""
-        parts = ", ".join(f"{name} {ns / 1e6:.2f}" for name, ns in taken.method.get("phases_ns", {}).items())
-        show(f"{what}: pause", pause, f"({parts}) {against}")
-        show(
-            f"{what}: in all",
-            cost.wall,
-            f"{whole.wall / cost.wall:.1f} x cheaper than the first, {whole.cpu / cost.cpu:.1f} x by processor time; "
-            f"{taken.bytes / 2**20:.1f} MiB{'; ' + cost.speed(target.bytes) if cost is whole else ''}",
-        )
+    taken = measure_chain(target, kept_as, peer, (read, copied))
     opened = snapshot.open_snapshot(taken.snapshot_id)
     proof, cost = timed(lambda: snapshot.verify_snapshot(opened, snapshot.SnapshotStore()))
     show("verify the last one, all pages", cost.wall, cost.speed(proof.pages * 4096))

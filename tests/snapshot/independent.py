@@ -79,6 +79,19 @@ class Reader:
                 yield start + step * PAGE, kind, content
         assert hasher.hexdigest() == region["digest"]
 
+    def compare_with(self, pid: int) -> int:
+        """Compare each page of the first process's listed nodes with the memory of a standing process; returns pages compared."""
+        files, compared = self.others(), 0
+        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+            for region in self.manifest["processes"][0]["regions"]:
+                for address, kind, content in self.pages(region, files):
+                    if content is None:
+                        continue
+                    memory.seek(address)
+                    assert memory.read(PAGE) == content, f"{address:#x} in {region['name']}: class {kind}"
+                    compared += 1
+        return compared
+
     @staticmethod
     def node(files: list[Reader], file: int, offset: int) -> Iterator[tuple[int, bytes, bytes | None]]:
         """Yield class, digest and content of each page of a node."""

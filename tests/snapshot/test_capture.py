@@ -18,7 +18,7 @@ import pytest
 from observer import snapshot
 from observer.errors import ChunkMismatch, NotFoundError, TracePermission, UsageError
 from tests.snapshot.conftest import Start
-from tests.snapshot.independent import PAGE, Reader
+from tests.snapshot.independent import Reader
 
 TORN_RUNS = int(os.environ.get("OBSERVER_TORN_SNAPSHOTS", "25"))
 
@@ -38,21 +38,6 @@ def let_it_wait(pid: int) -> None:
         time.sleep(0.01)
 
 
-def compare_with_the_process(path: Path, pid: int, key: bytes | None = None) -> int:
-    """Read a snapshot with the second reader and compare each page with the standing process; returns pages compared."""
-    reader = Reader(path, key)
-    files, compared = reader.others(), 0
-    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
-        for region in reader.manifest["processes"][0]["regions"]:
-            for address, kind, content in reader.pages(region, files):
-                if content is None:
-                    continue
-                memory.seek(address)
-                assert memory.read(PAGE) == content, f"{address:#x} in {region['name']}: class {kind}"
-                compared += 1
-    return compared
-
-
 @pytest.mark.parametrize("tracking", ["auto", "fork", "stop"])
 @pytest.mark.parametrize("kept_as", list(snapshot.SnapshotFormat))
 def test_every_page_is_that_of_the_process(
@@ -69,7 +54,7 @@ def test_every_page_is_that_of_the_process(
         block = _native.snapshot_start(str(file.path))[3]
         key = unwrap_file_key(block, snapshot.SnapshotStore().keys(), file.path)
     # Of the three mebibytes that were filled, and of the program's own.
-    assert compare_with_the_process(file.path, process.pid, key) > 768
+    assert Reader(file.path, key).compare_with(process.pid) > 768
     proof = snapshot.verify_snapshot(file, snapshot.SnapshotStore())
     assert proof.sealed
     assert proof.signer
@@ -208,7 +193,7 @@ def test_increments_hold_only_what_was_written(start: Start) -> None:
     second = snapshotter.take()
     assert second.method["increment"]
     assert second.totals["stored_bytes"] < first.totals["stored_bytes"] / 20
-    assert compare_with_the_process(second.path, process.pid) > 768
+    assert Reader(second.path).compare_with(process.pid) > 768
     for taken in (first, second):
         snapshot.verify_snapshot(snapshot.open_snapshot(taken.snapshot_id), snapshot.SnapshotStore())
     del snapshotter  # and with it the marks, which look like pages in swap to a second session

@@ -18,7 +18,8 @@ import pytest
 from observer import snapshot
 from observer.errors import ObserverError
 from tests.snapshot.conftest import Start
-from tests.snapshot.test_capture import compare_with_the_process, let_it_wait
+from tests.snapshot.independent import Reader
+from tests.snapshot.test_capture import let_it_wait
 
 KILLS = int(os.environ.get("OBSERVER_SNAPSHOT_KILLS", "12"))
 
@@ -85,7 +86,7 @@ def test_a_target_that_executes_another_program_is_captured_anew(start: Start, t
         let_it_wait(process.pid)
         file = snapshot.open_snapshot(snapshotter.take(options).snapshot_id)
         let_it_wait(process.pid)
-        assert compare_with_the_process(file.path, process.pid) > 64
+        assert Reader(file.path).compare_with(process.pid) > 64
         snapshot.verify_snapshot(file, snapshot.SnapshotStore())
         process.stdin.write(b"\n")
         process.stdin.flush()

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory given back and taken again, huge pages of both kinds, pages in swap: increments are the process, page by page."""
+"""Memory given back and taken again, huge pages of both kinds, pages in swap, what is no memory: increments are the process."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from observer import snapshot
+from observer.errors import ChunkMismatch
 from tests.snapshot.conftest import Start
-from tests.snapshot.test_capture import compare_with_the_process, let_it_wait
+from tests.snapshot.independent import PAGE, Reader
+from tests.snapshot.test_capture import let_it_wait
+from tests.snapshot.test_faults import assert_unharmed
 
 STEPS = 5
 
@@ -28,7 +31,7 @@ def follow(process: subprocess.Popen[bytes], tracking: str = "auto") -> snapshot
         taken = snapshotter.take(options)
         let_it_wait(process.pid)
         file = snapshot.open_snapshot(taken.snapshot_id)
-        assert compare_with_the_process(file.path, process.pid) > 3000
+        assert Reader(file.path).compare_with(process.pid) > 3000
         assert snapshot.verify_snapshot(file, snapshot.SnapshotStore()).sealed
         process.stdin.write(b"\n")
         process.stdin.flush()
@@ -89,3 +92,38 @@ def test_pages_in_swap(start: Start) -> None:
     swapped = Path(f"/proc/{process.pid}/status").read_text().partition("VmSwap:")[2].split()[0]
     assert int(swapped) > 4096, "the program did not get its pages into swap"
     follow(process)
+
+
+@pytest.mark.parametrize("tracking", ["auto", "fork", "stop"])
+def test_what_is_not_simply_memory_is_told_and_does_no_harm(build: Callable[[str], Path], tracking: str) -> None:
+    with subprocess.Popen([build("odd")], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            ready, *words = process.stdout.readline().split()
+            assert ready == "ready"
+            guarded, guard, cut, secret, zero, uring, perf = (0 if w == "(nil)" else int(w, 0) for w in words)
+            let_it_wait(process.pid)
+            snapshotter = snapshot.Snapshotter(snapshot.process_target(process.pid))
+            for _ in range(2):  # the second time its pages are marked
+                taken = snapshotter.take(snapshot.SnapshotOptions(tracking=tracking))
+            file = snapshot.open_snapshot(taken.snapshot_id)
+            assert snapshot.verify_snapshot(file, snapshot.SnapshotStore()).sealed
+            assert Reader(file.path).compare_with(process.pid) > 64
+            assert file.read(process.pid, guarded + 9 * PAGE, PAGE) == b"g" * PAGE
+            assert file.read(process.pid, guarded + 11 * PAGE, PAGE) == b"g" * PAGE
+            if guard:
+                with pytest.raises(ChunkMismatch, match="not captured"):
+                    file.read(process.pid, guarded + 10 * PAGE, PAGE)
+            assert file.read(process.pid, cut, PAGE) == b"c" * PAGE
+            assert file.read(process.pid, secret, 4 * PAGE) == b"p" * 4 * PAGE, "read like a debugger does"
+            if zero:
+                assert file.read(process.pid, zero + PAGE, 1) == b"z"
+            listed = {region.address for region in file.regions()}
+            assert {address for address in (uring, perf) if address} <= listed
+            special = {region.name: region.policy for region in file.regions()}
+            assert special.get("[vsyscall]", "excluded") == "excluded"
+            del snapshotter
+            assert process.poll() is None
+            assert_unharmed(process.pid)
+        finally:
+            process.kill()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A plugin by its id, while it runs and after: its memory as of its last call that is sealed; the plugin itself is not touched."""
+"""A plugin by its id, while it runs and after: its memory as of its last sealed call; the plugin itself is not touched."""
 
 from __future__ import annotations
 

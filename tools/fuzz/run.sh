@@ -4,7 +4,7 @@
 #
 #   run.sh [EXECUTIONS] [CRATE/TARGET...]     default: 1,000,000 of each target; a crate is evidence or snapshot
 #
-# The corpus starts from the vectors in tests/vectors/CRATE-fuzz and, minimised, goes back there. What breaks a parser lies in
+# The corpus starts from the vectors in tests/vectors/CRATE-fuzz and, minimised and thinned, goes back there. What breaks a parser lies in
 # build/fuzz/CRATE/<target>-crash-*. Builds need a C++ compiler, which libfuzzer-sys uses for its runtime.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -37,6 +37,6 @@ for each in "${targets[@]}"; do
         echo "$target: an input broke the parser: $(ls "$here/$target"-*)" >&2
         exit 1
     fi
-    "$program" -merge=1 -max_len=8192 "$corpus.min" "$corpus" 2>/dev/null
+    "$program" -set_cover_merge=1 -use_counters=0 -max_len=8192 "$corpus.min" "$corpus" 2>/dev/null
     python3 tools/fuzz/corpus.py pack "$corpus.min" "$kept"
 done

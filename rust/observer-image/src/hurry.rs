@@ -23,16 +23,16 @@ impl Drop for Hurry {
 
 fn policy() -> libc::c_int {
     // SAFETY: plain numbers; 0 is the calling thread.
-    unsafe { libc::sched_getscheduler(0) & !libc::SCHED_RESET_ON_FORK }
+    unsafe { libc::sched_getscheduler(0) }
 }
 
-/// Threads that are started meanwhile are ordinary ones: SCHED_RESET_ON_FORK.
+/// Threads that are started meanwhile inherit it: one that had to wait for its first turn would be no help.
 fn schedule(policy: libc::c_int, priority: libc::c_int) -> io::Result<()> {
     // SAFETY: all-zero is valid for this plain structure on every C library.
     let mut wanted: libc::sched_param = unsafe { mem::zeroed() };
     wanted.sched_priority = priority;
     // SAFETY: the structure is a live local; 0 is the calling thread.
-    match unsafe { libc::sched_setscheduler(0, policy | libc::SCHED_RESET_ON_FORK, &wanted) } {
+    match unsafe { libc::sched_setscheduler(0, policy, &wanted) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

@@ -183,7 +183,10 @@ pub fn with_first_page(mapping: &Mapping, decision: &Decision, content: Vec<Stre
 
 /// Parts of shared memory that have content, whoever wrote it; holes are not touched, since a look would fill them.
 fn shared_content(pid: u32, mapping: &Mapping) -> Option<Vec<Stretch>> {
-    let file = File::open(format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end)).ok()?;
+    let path = format!("/proc/{pid}/map_files/{:x}-{:x}", mapping.start, mapping.end);
+    // Devices and the kernel's own rings (io_uring, perf) know nothing of holes: some answer 0 to whatever is sought.
+    let plain = std::fs::metadata(&path).is_ok_and(|facts| facts.is_file());
+    let file = plain.then(|| File::open(&path).ok())??;
     let (mut at, end) = (mapping.offset, mapping.offset + mapping.size());
     let mut out = Vec::new();
     let seek = |from: u64, what| {
@@ -194,12 +197,15 @@ fn shared_content(pid: u32, mapping: &Mapping) -> Option<Vec<Stretch>> {
     while at < end {
         let Some(data) = seek(at, libc::SEEK_DATA).filter(|data| *data < end) else { break };
         let hole = seek(data, libc::SEEK_HOLE).unwrap_or(end).min(end);
+        if data < at || hole <= data {
+            return None; // a file system that does not get on
+        }
         let (first, last) = (data / PAGE as u64 * PAGE as u64, hole.next_multiple_of(PAGE as u64));
         pagemap::push(
             &mut out,
             (mapping.start + first - mapping.offset, (mapping.start + last - mapping.offset).min(mapping.end)),
         );
-        at = hole.max(data + 1);
+        at = hole;
     }
     Some(out)
 }
