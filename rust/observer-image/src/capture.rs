@@ -291,6 +291,7 @@ impl Capture<'_> {
 
     fn read_what_is_left(&mut self, mut out: Vec<Standing>, stop: &mut Stop) -> Result<Vec<Standing>> {
         if let Some(layer) = &mut self.layer {
+            stop.take_time();
             layer.settle(&self.writer, out.iter().flat_map(|standing| standing.regions.iter().map(|region| &region.mapping)))?;
         }
         let left: u64 = out.iter().map(Standing::left).sum();
