@@ -113,12 +113,21 @@ def test_a_target_that_executes_itself_without_end_is_never_half_of_two(start: S
     assert_unharmed(process.pid)
 
 
-def test_a_target_that_is_killed_meanwhile_is_an_error_or_a_whole_snapshot(start: Start, home: Path) -> None:
+@pytest.mark.parametrize("how", ["killed", "ends"])
+def test_a_target_that_ends_meanwhile_is_an_error_or_a_whole_snapshot(
+    start: Start, home: Path, how: str
+) -> None:
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)
     for _ in range(6):
-        process = start("ledger")
-        timer = threading.Timer(chance.uniform(0, 0.15), process.kill)
+        if how == "killed":
+            process = start("ledger")
+            end = process.kill
+        else:
+            process = start("", command=[sys.executable, "-c", "print('ready', flush=True); input()"])
+            assert process.stdin is not None
+            end = process.stdin.close
+        timer = threading.Timer(chance.uniform(0, 0.15), end)
         timer.start()
         try:
             taken = snapshot.Snapshotter(snapshot.process_target(process.pid)).take()

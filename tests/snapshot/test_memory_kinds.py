@@ -95,7 +95,9 @@ def test_pages_in_swap(start: Start) -> None:
 
 
 @pytest.mark.parametrize("tracking", ["auto", "fork", "stop"])
-def test_what_is_not_simply_memory_is_told_and_does_no_harm(build: Callable[[str], Path], tracking: str) -> None:
+def test_what_is_not_simply_memory_is_told_and_does_no_harm(
+    build: Callable[[str], Path], tracking: str
+) -> None:
     with subprocess.Popen([build("odd")], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
