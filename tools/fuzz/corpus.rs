@@ -6,8 +6,11 @@
 use base64::Engine;
 use std::path::Path;
 
+/// What must hold for any bytes.
+pub type Oracle = fn(&[u8]);
+
 /// Hold every oracle to its corpus in tests/vectors/`folder`, of at least so many inputs.
-pub fn hold(folder: &str, oracles: &[(&str, fn(&[u8]))], least: usize) {
+pub fn hold(folder: &str, oracles: &[(&str, Oracle)], least: usize) {
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors").join(folder);
     for (name, oracle) in oracles {
         let text = std::fs::read_to_string(vectors.join(format!("{name}.base64"))).unwrap();
