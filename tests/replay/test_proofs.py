@@ -249,7 +249,7 @@ int main(int count, char **words) {
     long result = SYS_openat;
     register long mode __asm__("r10") = 0600;
     __asm__ volatile("call *%1" : "+a"(result)
-                     : "r"(0x6ffff0000100L), "D"(AT_FDCWD), "S"(words[1]), "d"(O_CREAT | O_WRONLY), "r"(mode)
+                     : "r"(0x551700000100L), "D"(AT_FDCWD), "S"(words[1]), "d"(O_CREAT | O_WRONLY), "r"(mode)
                      : "rcx", "r11", "memory");
     printf("escaped: %ld\\n", result);
     return 1;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The filter under which replayed processes are: what is not called from the engine's page, or is none of its nine calls, kills.
+//! The filter under which replayed processes are: what is not called from the engine's page, or is none of its eleven calls, kills.
 #![allow(clippy::unwrap_used)]
 
 use observer_capture::sys::{Tid, Wait};

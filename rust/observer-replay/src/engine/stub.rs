@@ -14,8 +14,9 @@ use std::mem;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 
-/// First address of the stub. Sanitizers' shadows, Go's and Java's heaps and the kernel's choices all lie elsewhere.
-pub const BASE: u64 = 0x6fff_f000_0000;
+/// First address of the stub: below where the kernel puts programs, where the thread, address and memory sanitizers (which take up
+/// nearly all addresses) expect programs and so map nothing, and none of Go's or Java's first choices.
+pub const BASE: u64 = 0x5517_0000_0000;
 /// First address after it.
 pub const END: u64 = BASE + 0x2000;
 /// `syscall; int3`.
@@ -28,7 +29,7 @@ const PAGE: usize = 4096;
 const PR_SET_NO_NEW_PRIVS: u64 = 38;
 const PR_SET_TSC: u64 = 26;
 /// All that the engine ever does inside a replayed process.
-const ALLOWED: [i64; 9] = [
+const ALLOWED: [i64; 11] = [
     libc::SYS_mmap,
     libc::SYS_munmap,
     libc::SYS_mprotect,
@@ -38,6 +39,8 @@ const ALLOWED: [i64; 9] = [
     libc::SYS_recvmsg,
     libc::SYS_close,
     libc::SYS_prctl,
+    libc::SYS_arch_prctl,
+    libc::SYS_modify_ldt,
 ];
 
 fn program_header(kind: u32, flags: u32, address: u64, sizes: (u64, u64)) -> Vec<u8> {

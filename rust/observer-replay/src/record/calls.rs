@@ -10,7 +10,7 @@ use crate::record::outputs::{buffers, bytes_at, Plan};
 use crate::record::special::{self, Done};
 use crate::record::task::{Call, State, Task};
 use crate::record::tracer::Tracer;
-use crate::record::{image, moved, protect};
+use crate::record::{image, moved, partly, protect};
 use crate::regs::{index, Regs};
 use crate::stream::{Effect, Exit, What};
 use observer_capture::config::{ARCH, AUDIT_ARCH};
@@ -27,15 +27,24 @@ pub fn is_restart(result: i64) -> bool {
 const FOREIGN: u32 = 1 << 31;
 const PR_SET_TSC: u64 = 26;
 const PR_GET_TSC: u64 = 25;
+const CLONE_UNTRACED: u64 = libc::CLONE_UNTRACED as u64;
+const READ_IMPLIES_EXEC: u64 = 0x40_0000;
 const MADV_FREE: u64 = 8;
 const MADV_DONTNEED: u64 = 4;
 
 /// What a program gets without the kernel being asked.
-fn instead(nr: u32, args: &[u64; 6]) -> Option<i64> {
+fn instead(tid: Tid, nr: u32, args: &[u64; 6]) -> Option<i64> {
     if i64::from(nr) == libc::SYS_prctl && args[0] == PR_SET_TSC {
         return Some(if matches!(args[1], 1 | 2) { 0 } else { -22 }); // the recorder needs the counter to trap
     }
+    if i64::from(nr) == libc::SYS_clone3 && u64_at(tid, args[0]) & CLONE_UNTRACED != 0 {
+        return Some(-38); // it would run unseen; programs fall back to clone
+    }
     table::refused(nr).or_else(|| protect::refuse(nr, args))
+}
+
+fn u64_at(tid: Tid, address: u64) -> u64 {
+    bytes_at(tid, address, 8).first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 impl Tracer<'_> {
@@ -93,7 +102,7 @@ impl Tracer<'_> {
         record.start_ns = sys::monotonic_ns();
         let plan = Plan::new(tid, plan_nr, &plan_args);
         let peeked = special::before(tid, nr, &args).or_else(|| moved::before(tid, nr, &args, &self.streams));
-        let instead = instead(nr, &args);
+        let instead = instead(tid, nr, &args);
         let mut call =
             Box::new(Call { regs: *regs, nr, args: plan_args, plan, record, instead, executed: false, peeked, restore: false });
         adjust(tid, &mut call);
@@ -187,6 +196,8 @@ impl Tracer<'_> {
             if task_shares_newly(task) {
                 let _ = sys::watch_exit(tid);
             }
+        } else {
+            effects.extend(partly::effects(tid, call, result));
         }
         match i64::from(call.nr) {
             libc::SYS_rt_sigreturn => {
@@ -285,7 +296,7 @@ impl Tracer<'_> {
         task.boundary = regs;
         task.gadget = begun.gadget;
         task.space = space;
-        task.own_stacks = false;
+        (task.own_stacks, task.reads_execute) = (false, false);
         task.cadence = Cadence::default();
         (task.shares, task.heap_end, task.clear_tid, task.robust, task.interrupted) = (false, 0, 0, 0, None);
         let id = task.id;
@@ -314,6 +325,9 @@ fn adjust(tid: Tid, call: &mut Call) {
         // Freed lazily, pages would vanish at some moment that nobody sees.
         regs.0[index::RDX] = MADV_DONTNEED;
         call.restore = true;
+    } else if i64::from(call.nr) == libc::SYS_clone && call.args[0] & CLONE_UNTRACED != 0 {
+        regs.0[index::RDI] &= !CLONE_UNTRACED; // it would run unseen
+        call.restore = true;
     } else {
         return;
     }
@@ -334,6 +348,9 @@ fn requeue(task: &mut Task) {
 fn note_addresses(task: &mut Task, call: &Call) {
     match i64::from(call.nr) {
         libc::SYS_sigaltstack => task.own_stacks |= call.args[0] != 0,
+        libc::SYS_personality if call.args[0] & 0xffff_ffff != 0xffff_ffff => {
+            task.reads_execute = call.args[0] & READ_IMPLIES_EXEC != 0;
+        }
         libc::SYS_set_tid_address => task.clear_tid = call.args[0],
         libc::SYS_set_robust_list => task.robust = call.args[0],
         _ => {}

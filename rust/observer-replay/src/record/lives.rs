@@ -106,7 +106,7 @@ impl Tracer<'_> {
     fn take_over(&mut self, former: Tid, tid: Tid) {
         let Some(mut task) = self.tasks.remove(&former) else { return };
         self.pinning.remove(former);
-        if let Some(leader) = self.tasks.remove(&tid).filter(|leader| leader.state != State::Stopped) {
+        if let Some(leader) = self.tasks.remove(&tid).filter(|leader| leader.state != State::Stopped && !leader.dead) {
             let death = Death { exit_code: None, signal: Some(libc::SIGKILL), effects: Vec::new(), fault: false };
             self.emitter.event(leader.id, What::Death(death));
         }

@@ -45,9 +45,15 @@ pub fn after_tsc(regs: &Regs, length: u64, value: u64, aux: Option<u32>) -> Regs
     next
 }
 
+/// `si_code` of a call that the program itself intercepts (PR_SET_SYSCALL_USER_DISPATCH): there is no stop for that call.
+const SYS_USER_DISPATCH: i32 = 2;
+
 /// A signal that the thread's own instruction raised.
 #[must_use]
 pub fn is_fault(signal: i32, code: i32) -> bool {
+    if signal == libc::SIGSYS {
+        return code == SYS_USER_DISPATCH;
+    }
     code > 0 && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP)
 }
 

@@ -139,12 +139,16 @@ impl Done<'_, '_> {
             libc::SYS_mmap => self.mmap()?,
             libc::SYS_munmap => vec![Effect::Unmap(a[0], page_up(a[1]))],
             libc::SYS_mprotect | libc::SYS_pkey_mprotect => {
-                vec![Effect::Protect(a[0], page_up(a[1]), (a[2] & 0xffff_ffff) as u32)]
+                vec![Effect::Protect(a[0], page_up(a[1]), (self.task.protection(a[2]) & 0xffff_ffff) as u32)]
             }
             libc::SYS_mremap => vec![Effect::Remap(a[0], page_up(a[1]), page_up(a[2]), address, (a[3] & 0xffff_ffff) as u32)],
             libc::SYS_remap_file_pages => self.rearranged(a[0], a[1]),
             libc::SYS_brk => self.brk(),
             libc::SYS_madvise => advise(a),
+            libc::SYS_process_madvise => {
+                let parts = buffers(self.task.tid, a[1], a[2], address);
+                parts.iter().flat_map(|(start, length)| advise([*start, *length, a[3], 0, 0, 0])).collect()
+            }
             libc::SYS_shmat => self.attach(address)?,
             libc::SYS_shmdt => detach(self.call),
             libc::SYS_process_vm_writev => Vec::new(), // the target's memory: see the tracer
@@ -160,11 +164,11 @@ impl Done<'_, '_> {
         }
         if old == 0 {
             let heap = regions(self.task.tid).unwrap_or_default().into_iter().find(|region| region.name == "[heap]");
-            return heap.map(|r| map(r.start, r.end - r.start, 3, Source::Zero)).into_iter().collect();
+            return heap.map(|r| map(r.start, r.end - r.start, u64::from(r.prot), Source::Zero)).into_iter().collect();
         }
         let (old, new) = (page_up(old), page_up(new));
         match new.cmp(&old) {
-            std::cmp::Ordering::Greater => vec![map(old, new - old, 3, Source::Zero)],
+            std::cmp::Ordering::Greater => vec![map(old, new - old, self.task.protection(3), Source::Zero)],
             std::cmp::Ordering::Less => vec![Effect::Unmap(new, old - new)],
             std::cmp::Ordering::Equal => Vec::new(),
         }
@@ -172,7 +176,7 @@ impl Done<'_, '_> {
 
     fn mmap(&mut self) -> Result<Vec<Effect>, ReplayError> {
         let [_, length, prot, flags, fd, offset] = self.call.args;
-        let start = self.result.cast_unsigned();
+        let (start, prot) = (self.result.cast_unsigned(), self.task.protection(prot));
         let private = flags & MAP_TYPE == MAP_PRIVATE;
         if flags & MAP_ANONYMOUS != 0 {
             let from = if private { Source::Zero } else { self.new_anonymous(start, length) };
@@ -291,7 +295,8 @@ fn is_writable(tid: Tid, fd: u64) -> bool {
     flags.is_some_and(|flags| flags & libc::O_ACCMODE.unsigned_abs() != 0)
 }
 
-fn advise(args: [u64; 6]) -> Vec<Effect> {
+/// An madvise(2) that changes content or inheritance.
+pub(super) fn advise(args: [u64; 6]) -> Vec<Effect> {
     let advice = if args[2] == 8 { 4 } else { args[2] }; // MADV_FREE was made MADV_DONTNEED
     if ADVICE.contains(&advice) {
         return vec![Effect::Advise(args[0], page_up(args[1]), advice as u32)];

@@ -107,6 +107,8 @@ pub struct Task {
     pub exit_watched: bool,
     /// The process has had stacks besides its first: what lies on them is not compared.
     pub own_stacks: bool,
+    /// What it maps to be read can be executed, too.
+    pub reads_execute: bool,
     /// Its end is in the stream already.
     pub dead: bool,
 }
@@ -143,6 +145,7 @@ impl Task {
             at_end_shared: Vec::new(),
             exit_watched: false,
             own_stacks: false,
+            reads_execute: false,
             dead: false,
         }
     }
@@ -162,8 +165,20 @@ impl Task {
         child.heap_end = self.heap_end;
         child.own_affinity = self.own_affinity;
         child.own_stacks = self.own_stacks;
+        child.reads_execute = self.reads_execute;
         child.own_tsc_traps = self.own_tsc_traps;
         child
+    }
+
+    /// Protection of memory that it asks for with `prot`. Source: personality(2), READ_IMPLIES_EXEC.
+    #[must_use]
+    pub fn protection(&self, prot: u64) -> u64 {
+        let executes = self.reads_execute && prot & libc::PROT_READ as u64 != 0;
+        if executes {
+            prot | libc::PROT_EXEC as u64
+        } else {
+            prot
+        }
     }
 
     /// Threads with the same group may see each other's writes.
@@ -182,6 +197,13 @@ impl Task {
         if regs.leaving() != regs {
             let _ = sys::set_registers(self.tid, &regs.leaving()); // else it is dead
         }
+    }
+
+    /// In the kernel, about to execute another program.
+    #[must_use]
+    pub fn in_exec(&self) -> bool {
+        let nr = self.call.as_ref().map(|call| i64::from(call.nr));
+        self.in_call() && matches!(nr, Some(libc::SYS_execve | libc::SYS_execveat))
     }
 
     /// In the kernel, in a call.

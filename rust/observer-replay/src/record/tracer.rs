@@ -144,7 +144,8 @@ impl<'a> Tracer<'a> {
                 return Ok(Some(stop));
             }
             match sys::wait(-1, true) {
-                Ok(found) => return Ok(found),
+                Ok(Some(stop)) => self.take_in_order(stop),
+                Ok(None) => return Ok(None),
                 Err(e) if e.raw_os_error() == Some(libc::EINTR) => {
                     self.release();
                     self.tick();
@@ -153,6 +154,18 @@ impl<'a> Tracer<'a> {
                 Err(e) => return Err(ReplayError::io("wait for the program")(e)),
             }
         }
+    }
+
+    /// One that slept in a call may have got its answer in memory that the running thread reads, before that thread stopped: then its
+    /// return comes first.
+    fn take_in_order(&mut self, (tid, what): (Tid, Wait)) {
+        let group = self.tasks.get(&tid).filter(|task| task.state == State::Running).map(Task::group);
+        if group.is_some_and(|group| self.tasks.values().any(|other| other.in_call() && other.group() == group)) {
+            while let Ok(Some(other)) = sys::wait(-1, false) {
+                self.stops.push_back(other);
+            }
+        }
+        self.stops.push_back((tid, what));
     }
 
     /// A stop that came while something else was waited for.
@@ -248,7 +261,11 @@ impl<'a> Tracer<'a> {
             return;
         }
         let midway: Vec<(Tid, u32)> = self.tasks.values().filter(|t| t.midway).map(|t| (t.tid, t.group())).collect();
-        let free = |task: &Task| midway.iter().all(|(tid, group)| *tid == task.tid || *group != task.group());
+        // A thread that executes a program takes the place of the first of its process: who is let go by that id would be another.
+        let executing: Vec<Tid> = self.tasks.values().filter(|t| t.in_exec()).map(|t| t.pid).collect();
+        let free = |task: &Task| {
+            midway.iter().all(|(tid, group)| *tid == task.tid || *group != task.group()) && !executing.contains(&task.pid)
+        };
         let Some(at) = self.ready.iter().position(|tid| self.tasks.get(tid).is_some_and(free)) else { return };
         let Some(tid) = self.ready.remove(at) else { return };
         if let Some(task) = self.tasks.get_mut(&tid) {

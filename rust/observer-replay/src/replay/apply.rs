@@ -13,6 +13,9 @@ use std::io::Write;
 
 /// MADV_DONTFORK, MADV_WIPEONFORK.
 const WITHHELD: [u32; 2] = [10, 18];
+/// modify_ldt(2) that changes an entry, of the old and the present kind; arch_prctl(2).
+const WRITES_LDT: [u64; 2] = [1, 0x11];
+const ARCH_SET_CPUID: u64 = 0x1012;
 const MREMAP_MAYMOVE: u64 = 1;
 const MREMAP_FIXED: u64 = 2;
 const MREMAP_DONTUNMAP: u64 = 4;
@@ -43,6 +46,7 @@ impl Session {
             self.apply(task, effect, length)?;
         }
         self.follow_limits(task, exit.result)?;
+        self.follow_processor(task, exit.result)?;
         let replaced = exit.effects.iter().any(|effect| matches!(effect, Effect::Regs(_)));
         let body = self.body(task)?;
         if !replaced {
@@ -64,6 +68,21 @@ impl Session {
         if result == 0 && address != 0 {
             let soft = body.read(address, 8).first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes));
             sys::set_stack_limit(body.real, soft.unwrap_or(u64::MAX));
+        }
+        Ok(())
+    }
+
+    /// What a call set up in the processor is set up here, too: segments, and whether CPUID raises a signal.
+    fn follow_processor(&mut self, task: TaskId, result: i64) -> Result<(), ReplayError> {
+        let body = self.body(task)?;
+        let (nr, args) = (i64::from(body.call.0), body.call.1);
+        let sets = match nr {
+            libc::SYS_modify_ldt => WRITES_LDT.contains(&args[0]),
+            libc::SYS_arch_prctl => args[0] == ARCH_SET_CPUID,
+            _ => false,
+        };
+        if result == 0 && sets {
+            body.call(nr, args, "set up the processor as recorded")?;
         }
         Ok(())
     }

@@ -291,6 +291,7 @@ impl Session {
         match self.body(task)?.run()? {
             Stop::Fault(found) if found == number => Ok(()),
             Stop::Tsc(..) if number == libc::SIGSEGV => Ok(()), // the program wanted the counter to trap
+            Stop::Call if number == libc::SIGSYS => Ok(()),     // the program intercepts its calls
             stop => Err(self.diverged(task, unexpected(stop, &format!("signal {number}")), None)),
         }
     }
