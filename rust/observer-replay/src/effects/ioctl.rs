@@ -66,7 +66,7 @@ pub fn outs(request: u64) -> std::borrow::Cow<'static, [Out]> {
         return COMPARE.into();
     }
     if request >> 16 == 0 && family == 0x89 {
-        return vec![Out::Fixed(2, 40)].into(); // struct ifreq
+        return vec![Out::Fixed(2, 72)].into(); // struct ifreq of 40, struct arpreq of 68
     }
     if !FLAT.contains(&family) || (direction == 0 && size == 0) {
         return COMPARE.into();

@@ -120,7 +120,7 @@ const ROWS: &[(u32, &[Out])] = &[
     (295, &[Iovec(1, 2)]),
     (299, &[Messages(1), Always(4, 16)]),
     (302, &[Fixed(3, 16)]),
-    (303, &[Always(2, 136), Fixed(3, 4)]),
+    (303, &[Always(2, 136), Fixed(3, 8)]),
     (305, &[Fixed(1, 208)]),
     (307, &[ResultTimes(1, 64)]),
     (309, &[Fixed(0, 4), Fixed(1, 4)]),
@@ -136,8 +136,8 @@ const ROWS: &[(u32, &[Out])] = &[
     (451, &[Fixed(2, 40)]),
     (457, &[Length(1, 2)]),
     (458, &[ResultTimes(1, 8)]),
-    (464, &[Result(2)]),
-    (465, &[Result(2)]),
+    (464, &[Compare]),
+    (465, &[Result(3)]),
 ];
 
 /// System V requests that fill their buffer: bytes by command. Sources: shmctl(2), semctl(2), msgctl(2).
@@ -196,6 +196,7 @@ pub fn outs(nr: u32, args: &[u64; 6]) -> Option<Cow<'static, [Out]>> {
         158 if matches!(args[0], 0x1003 | 0x1004 | 0x1021 | 0x1022 | 0x1024) => return Some(Cow::Borrowed(&[Fixed(1, 8)])),
         158 => return Some(Cow::Borrowed(&[])),
         250 => return Some(keyctl(args[0])),
+        317 if args[0] == 3 => return Some(Cow::Borrowed(&[Fixed(2, 6)])), // SECCOMP_GET_NOTIF_SIZES
         _ => {}
     }
     if let Ok(at) = ROWS.binary_search_by_key(&nr, |row| row.0) {

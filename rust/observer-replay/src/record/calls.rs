@@ -8,6 +8,7 @@ use crate::error::ReplayError;
 use crate::record::checks::Cadence;
 use crate::record::outputs::{buffers, bytes_at, Plan};
 use crate::record::special::{self, Done};
+use crate::record::streams::behind;
 use crate::record::task::{Call, State, Task};
 use crate::record::tracer::Tracer;
 use crate::record::{image, moved, partly, protect};
@@ -17,6 +18,7 @@ use observer_capture::config::{ARCH, AUDIT_ARCH};
 use observer_capture::memory::Fetcher;
 use observer_capture::sys::{syscall_stop, SyscallStop, Tid};
 use observer_model::{flags, Record, SyscallRecord, When};
+use std::fs::Metadata;
 
 /// Restart codes, which only tracers see: −516 … −512. Source: linux/errno.h.
 pub fn is_restart(result: i64) -> bool {
@@ -213,9 +215,10 @@ impl Tracer<'_> {
             libc::SYS_process_vm_writev if result > 0 => self.wrote_foreign(tid, call, result, &mut effects),
             _ => {}
         }
-        let sent = self.sent(tid, call, result, &mut effects);
+        let file = table::sent(call.nr).and_then(|_| behind(tid, call.args[0])).filter(|_| result > 0);
+        let sent = self.sent((tid, file.as_ref()), call, result, &mut effects);
         if result >= 0 {
-            effects.extend(moved::objects_changed(tid, call, &mut self.objects));
+            effects.extend(moved::objects_changed((tid, file.as_ref()), call, &mut self.objects));
         }
         Ok(Exit { result, sent, effects })
     }
@@ -228,7 +231,7 @@ impl Tracer<'_> {
     }
 
     /// Checksum of what the program gave away; what went to a standard stream, or into a shared file, becomes an effect.
-    fn sent(&mut self, tid: Tid, call: &Call, result: i64, effects: &mut Vec<Effect>) -> u64 {
+    fn sent(&mut self, (tid, file): (Tid, Option<&Metadata>), call: &Call, result: i64, effects: &mut Vec<Effect>) -> u64 {
         let length = u64::try_from(result).unwrap_or(0);
         if length == 0 {
             return 0;
@@ -237,14 +240,14 @@ impl Tracer<'_> {
             effects.extend(moved::after(tid, call, length, &self.streams));
             return 0;
         };
-        if let Some(stream) = self.streams.of(tid, call.args[0]) {
-            effects.push(Effect::Output(stream));
-        }
-        if let Some(target) = self.streams.memory_of(tid, call.args[0]).and_then(|target| self.tasks.get(&target)) {
-            effects.extend(moved::into_memory(tid, call, length, (target.tid, target.id)));
-        }
-        if !self.objects.is_empty() {
-            effects.extend(moved::into_object(tid, call, length, &self.objects));
+        if let Some(file) = file {
+            effects.extend(self.streams.which(tid, call.args[0], file).map(Effect::Output));
+            if let Some(target) = self.streams.memory_of(tid, call.args[0], file).and_then(|target| self.tasks.get(&target)) {
+                effects.extend(moved::into_memory(tid, call, length, (target.tid, target.id)));
+            }
+            if let Some(object) = self.objects.of(file) {
+                effects.extend(moved::into_object(tid, call, length, object));
+            }
         }
         let address = call.args[usize::from(argument)];
         let parts = if vector { buffers(tid, address, call.args[2], length) } else { vec![(address, length)] };

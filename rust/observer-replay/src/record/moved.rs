@@ -8,7 +8,7 @@ use crate::record::streams::Streams;
 use crate::record::task::Call;
 use crate::stream::{Effect, TaskId};
 use observer_capture::sys::{read_memory, Tid};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -118,30 +118,29 @@ pub fn into_memory(tid: Tid, call: &Call, length: u64, target: (Tid, TaskId)) ->
     Some(Effect::MemoryOf(target.1, at, bytes_at(target.0, at, length)))
 }
 
-/// Calls after which a file may have another size, and those that change content without the program's memory.
-const RESIZING: [i64; 11] = [
-    libc::SYS_ftruncate,
-    libc::SYS_truncate,
-    libc::SYS_open,
-    libc::SYS_openat,
-    libc::SYS_openat2,
-    libc::SYS_creat,
-    libc::SYS_write,
-    libc::SYS_pwrite64,
-    libc::SYS_writev,
-    libc::SYS_pwritev,
-    libc::SYS_pwritev2,
-];
+/// Whether a file that is mapped as a shared object may have another size after a call.
+fn may_resize(call: &Call, file: Option<&Metadata>, objects: &Objects) -> bool {
+    let truncates = |flags: u64| flags & libc::O_TRUNC as u64 != 0;
+    match i64::from(call.nr) {
+        libc::SYS_ftruncate | libc::SYS_truncate | libc::SYS_openat2 | libc::SYS_creat => true,
+        libc::SYS_open => truncates(call.args[1]),
+        libc::SYS_openat => truncates(call.args[2]),
+        _ => file.is_some_and(|file| objects.of(file).is_some()),
+    }
+}
+
+/// Calls that change content without the program's memory.
 const REWRITING: [i64; 5] =
     [libc::SYS_fallocate, libc::SYS_sendfile, libc::SYS_copy_file_range, libc::SYS_splice, libc::SYS_ioctl];
 /// FICLONE and FICLONERANGE. Source: linux/fs.h.
 const CLONES: [u64; 2] = [0x4004_9409, 0x4020_940d];
 
 /// What a call that succeeded did to files that are mapped as shared objects, beyond bytes that the program wrote.
-pub fn objects_changed(tid: Tid, call: &Call, objects: &mut Objects) -> Vec<Effect> {
+/// `file` is what a writing call wrote to.
+pub fn objects_changed((tid, file): (Tid, Option<&Metadata>), call: &Call, objects: &mut Objects) -> Vec<Effect> {
     let nr = i64::from(call.nr);
     let rewrites = REWRITING.contains(&nr) && (nr != libc::SYS_ioctl || CLONES.contains(&call.args[1]));
-    if objects.is_empty() || !(rewrites || RESIZING.contains(&nr)) {
+    if objects.is_empty() || !(rewrites || may_resize(call, file, objects)) {
         return Vec::new();
     }
     let mut effects = objects.resized();
@@ -160,11 +159,10 @@ fn whole_object(tid: Tid, call: &Call, objects: &Objects) -> Option<Effect> {
     Some(Effect::Object(object, 0, bytes))
 }
 
-/// A write into a file that is mapped as a shared object.
+/// A write into a file that is mapped as this shared object.
 #[must_use]
-pub fn into_object(tid: Tid, call: &Call, length: u64, objects: &Objects) -> Option<Effect> {
+pub fn into_object(tid: Tid, call: &Call, length: u64, object: u32) -> Option<Effect> {
     let file = open(tid, call.args[0])?;
-    let object = objects.of(&file.metadata().ok()?)?;
     let offset = written_at(tid, call, length)?;
     let mut bytes = vec![0u8; usize::try_from(length).unwrap_or(0)];
     file.read_exact_at(&mut bytes, offset).ok()?;

@@ -13,6 +13,12 @@ fn key(meta: &Metadata) -> Key {
     (meta.dev(), meta.ino(), meta.rdev())
 }
 
+/// The file on which descriptor `fd` of thread `tid` is open.
+#[must_use]
+pub fn behind(tid: Tid, fd: u64) -> Option<Metadata> {
+    fs::metadata(format!("/proc/{tid}/fd/{}", fd & 0xffff_ffff)).ok()
+}
+
 /// The recorder's own standard streams, which the command inherits.
 #[derive(Debug)]
 pub struct Streams {
@@ -29,14 +35,13 @@ impl Streams {
         Streams { keys: [of(1), of(2)], own: own_tid(), proc: fs::metadata("/proc/self").ok().map(|meta| meta.dev()) }
     }
 
-    /// The process whose memory descriptor `fd` of thread `tid` shows. Source: proc(5), /proc/pid/mem.
+    /// The process whose memory descriptor `fd` of thread `tid`, which is open on this file, shows. Source: proc(5), /proc/pid/mem.
     #[must_use]
-    pub fn memory_of(&self, tid: Tid, fd: u64) -> Option<Tid> {
-        let path = format!("/proc/{tid}/fd/{}", fd & 0xffff_ffff);
-        if Some(fs::metadata(&path).ok()?.dev()) != self.proc {
+    pub fn memory_of(&self, tid: Tid, fd: u64, file: &Metadata) -> Option<Tid> {
+        if Some(file.dev()) != self.proc {
             return None;
         }
-        let target = fs::read_link(path).ok()?;
+        let target = fs::read_link(format!("/proc/{tid}/fd/{}", fd & 0xffff_ffff)).ok()?;
         let mut parts = target.to_str()?.strip_prefix("/proc/")?.split('/');
         let process = parts.next()?.parse().ok()?;
         match (parts.next()?, parts.next(), parts.next()) {
@@ -49,8 +54,13 @@ impl Streams {
     /// 1 or 2 when descriptor `fd` of thread `tid` is that stream, else None.
     #[must_use]
     pub fn of(&self, tid: Tid, fd: u64) -> Option<u8> {
-        let fd = i32::try_from(fd & 0xffff_ffff).ok()?;
-        let found = key(&fs::metadata(format!("/proc/{tid}/fd/{fd}")).ok()?);
+        self.which(tid, fd, &behind(tid, fd)?)
+    }
+
+    /// The same for a descriptor that is open on this file.
+    #[must_use]
+    pub fn which(&self, tid: Tid, fd: u64, file: &Metadata) -> Option<u8> {
+        let (fd, found) = (i32::try_from(fd & 0xffff_ffff).ok()?, key(file));
         let null = found.2 == libc::makedev(1, 3); // everybody opens /dev/null: here only the very same opening counts
         let is = |stream: i32| {
             let own = self.keys[usize::try_from(stream - 1).unwrap_or(0)];
