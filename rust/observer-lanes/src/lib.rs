@@ -3,7 +3,7 @@
 //!
 //! One SHA-256 is a chain of instructions that wait for each other. [`Wide`] hashes sixteen messages in the sixteen lanes of 512-bit
 //! registers; [`Turns`] a few in turn with `sha2`, whose SHA instructions then fill each other's gaps. On a core of the Sapphire Rapids
-//! kind a block costs 20 ns with the first, 55 with the second and 70 alone (`docs/adr/0006-hashing-in-lanes.md`). What messages and
+//! kind a block costs 20 ns with the first, 37 with the second and 48 alone (`docs/adr/0006-hashing-in-lanes.md`). What messages and
 //! blocks are is the caller's business. [`quotes`] looks through text with the same registers; `wide.rs` and `quotes.rs` are the only
 //! unsafe code.
 
