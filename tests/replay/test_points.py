@@ -10,7 +10,9 @@ import pytest
 
 from tests.replay import corpus
 
-WANTED = corpus.programs(("sig_spin_same_place", "thr_spin_same_place", "thr_spin_turns"))
+WANTED = corpus.programs(
+    ("sig_spin_same_place", "thr_spin_same_place", "thr_spin_turns", "sig_spin_interpreter")
+)
 
 
 @pytest.fixture(scope="module")

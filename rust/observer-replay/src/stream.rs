@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// Version of the event layout, in the `replay_start` line.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 
 /// A thread of the recording: 0 is the command, others count up in order of creation.
 pub type TaskId = u32;
@@ -171,8 +171,9 @@ pub struct Point {
     pub words: Vec<(u64, [u8; 8])>,
     /// Low halves of vector registers that do: number, content.
     pub vectors: Vec<(u8, u64)>,
-    /// Pages that the computation changes, with checksums: they tell most other states apart without the whole sum.
-    pub pages: Vec<(u64, u64)>,
+    /// Pages that are not what they were at the last point in the same memory; an empty one is gone. A state that is like this one but for a word of
+    /// a page that is known is told apart by that word from then on.
+    pub pages: Vec<(u64, serde_bytes::ByteBuf)>,
     /// General registers that do: bit N for the register that instructions call N.
     pub moving: u16,
 }

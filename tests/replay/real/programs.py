@@ -131,6 +131,7 @@ PROGRAMS: Final[tuple[Real, ...]] = (
     ),
     _python("python-server", sources.SERVER),
     _python("python-pool", sources.POOL),
+    _python("python-storm", sources.STORM, quick=True),
     Real("perl", "exec perl prog.pl", ("perl",), files=("prog.pl",)),
     Real(
         "perl-alarm",
@@ -156,6 +157,7 @@ PROGRAMS: Final[tuple[Real, ...]] = (
         prepare=_CERTIFICATE,
         server=_TLS,
     ),
+    Real("openssl-speed", "exec openssl speed -seconds 1 -bytes 64 sha256", ("openssl",), quick=True),
     Real("redis", _REDIS, ("redis-check-rdb", "redis-benchmark")),
     Real("nginx", _NGINX, ("nginx", "curl"), {"page": "a page\n"}),
     Real("node", "exec node prog.js", ("node",), files=("prog.js",)),

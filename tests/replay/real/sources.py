@@ -68,6 +68,19 @@ async def main():
     server.close()
 asyncio.run(main())
 """
+# Timer signals in a computation without calls, which comes by the same places in nearly the same state again and again.
+STORM: Final = """
+import signal
+seen = []
+signal.signal(signal.SIGALRM, lambda number, frame: seen.append(x))
+signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
+x, table = 0, {}
+while len(seen) < 12:
+    x += 1
+    table[str(x % 5000)] = [x, str(x)]
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(seen)
+"""
 SQLITE: Final = """
 import sqlite3, time
 db = sqlite3.connect("data.db")

@@ -212,9 +212,14 @@ impl Comparer {
     /// The comparer for a recorded state in process `tid`; None when its place does not allow one.
     #[must_use]
     pub fn new(tid: Tid, wanted: &Wanted<'_>) -> Option<Comparer> {
+        Comparer::at(tid, wanted, free_near(&regions(tid).ok()?, wanted.regs.rip())?)
+    }
+
+    /// The same with its two pages at `base`.
+    #[must_use]
+    pub fn at(tid: Tid, wanted: &Wanted<'_>, base: u64) -> Option<Comparer> {
         let rip = wanted.regs.rip();
         let place = Text::around(tid, rip)?.place(rip)?;
-        let base = free_near(&regions(tid).ok()?, rip)?;
         let mut maker = Maker { base, code: Vec::new(), data: vec![0; 16], out: Vec::new() };
         let flags = place.flags_count;
         let mut first = Vec::new();

@@ -4,6 +4,7 @@
 use observer_capture::sys::{read_memory, Tid};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 /// Bytes of a page.
@@ -198,10 +199,20 @@ const LEGACY_REST: usize = 24;
 const LEGACY_END: usize = 416;
 const EXTENDED: usize = 576;
 
+/// Bytes below the stack pointer that a function may use.
+const RED_ZONE: u64 = 128;
+
+/// The part of a thread's stack that its program cannot rely on.
+#[must_use]
+pub fn dead_stack(tid: Tid, rsp: u64) -> Range<u64> {
+    let all = regions(tid).unwrap_or_default();
+    let end = rsp.saturating_sub(RED_ZONE);
+    all.iter().find(|region| region.start <= rsp && rsp < region.end).map_or(end..end, |region| region.start..end)
+}
+
 /// Below the stack pointer and its red zone nothing counts: the program cannot rely on it, and what the dynamic linker saves there
 /// (XSAVEC) tells which vector registers the processor happens to know to be zero.
 fn forget(bytes: &mut [u8], address: u64, region: &Region, rsp: u64) {
-    const RED_ZONE: u64 = 128;
     if rsp >= region.start && rsp < region.end {
         let dead = rsp.saturating_sub(RED_ZONE).saturating_sub(address);
         let dead = usize::try_from(dead).unwrap_or(usize::MAX).min(bytes.len());

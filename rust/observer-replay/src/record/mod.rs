@@ -9,6 +9,7 @@ pub mod image;
 pub mod lives;
 pub mod moved;
 pub mod outputs;
+pub mod pages;
 pub mod partly;
 pub mod places;
 pub mod protect;

@@ -22,12 +22,12 @@ const CHOICE: u32 = 24;
 /// Words that are kept.
 const WORDS: usize = 8;
 const VECTORS: usize = 4;
-const PAGES: usize = 32;
+/// Words that were seen to change are followed to so many pages at most.
+const PAGES: usize = 512;
 /// So much memory is kept to see what changes slowly.
 const EARLIER_MAX: u64 = 2 << 20;
 /// Nothing is executed there.
 const NOWHERE: u64 = 1;
-const RED_ZONE: u64 = 128;
 /// Offset of the vector registers in the XSAVE layout, and their distance.
 const XMM: usize = 160;
 const ST: usize = 32;
@@ -68,14 +68,14 @@ impl Earlier {
         Earlier(kept)
     }
 
-    /// Words that hold something else now; those of the outermost frames first.
-    fn changed(&self, tid: Tid) -> Vec<u64> {
+    /// Words that hold something else now, so many of each piece; those of the outermost frames first.
+    fn changed(&self, tid: Tid, most: usize) -> Vec<u64> {
         let mut found = Vec::new();
         for (start, before) in self.0.iter().rev() {
             let now = bytes_at(tid, *start, before.len() as u64);
             let pairs = before.as_chunks::<8>().0.iter().zip(now.as_chunks::<8>().0).enumerate().rev();
             let differing = pairs.filter(|(_, (before, now))| before != now);
-            found.extend(differing.map(|(number, _)| (start & !7) + 8 * number as u64).take(WORDS / 2));
+            found.extend(differing.map(|(number, _)| (start & !7) + 8 * number as u64).take(most));
         }
         found
     }
@@ -139,16 +139,10 @@ impl Trail {
         }
     }
 
-    /// Pages that were written, but for those of the stack that the program cannot rely on.
-    fn pages(&self, tid: Tid, regs: &Regs) -> Vec<(u64, u64)> {
-        let slow = self.earlier.iter().flat_map(|earlier| earlier.changed(tid));
-        let mut pages: Vec<u64> =
-            self.written.iter().map(|(address, _)| *address).chain(slow).map(|at| at & !(maps::PAGE - 1)).collect();
-        pages.sort_unstable();
-        pages.dedup();
-        let dead = regs.rsp().saturating_sub(1 << 23)..regs.rsp();
-        let sums = pages.into_iter().filter(|page| !dead.contains(page)).take(PAGES);
-        sums.map(|page| (page, maps::hash_bytes(maps::HASH_START, &bytes_at(tid, page, maps::PAGE)))).collect()
+    /// Pages that were written, or hold something else than a little earlier.
+    fn pages(&self, tid: Tid) -> Vec<u64> {
+        let slow = self.earlier.iter().flat_map(|earlier| earlier.changed(tid, usize::MAX));
+        self.written.iter().map(|(address, _)| *address).chain(slow).map(|at| at & !(maps::PAGE - 1)).take(PAGES).collect()
     }
 
     fn is_place(&mut self, tid: Tid, rip: u64) -> bool {
@@ -191,7 +185,7 @@ impl Tracer<'_> {
                         Ran::There | Ran::Late => continue,
                     }
                 }
-                return Ok(self.point(tid, &trail, true));
+                return Ok(Self::point(tid, &trail, true));
             }
             if step < CHOICE || trail.chosen.is_none() {
                 trail.choose(tid, &regs);
@@ -215,14 +209,14 @@ impl Tracer<'_> {
         }
         let Some(rip) = trail.chosen.as_ref().map(|chosen| chosen.regs.rip()) else { return Ok(Found::Nothing) };
         match self.run_to(tid, rip, Instant::now())? {
-            Ran::There => return Ok(self.point(tid, &trail, true)),
+            Ran::There => return Ok(Self::point(tid, &trail, true)),
             Ran::Elsewhere => return Ok(Found::Elsewhere),
             Ran::Late => {}
         }
         for _ in 0..STEPS {
             let regs = read()?;
             if trail.is_place(tid, regs.rip()) {
-                return Ok(self.point(tid, &trail, false));
+                return Ok(Self::point(tid, &trail, false));
             }
             trail.note(tid, &regs);
             match self.advance(tid, &mut trail, &regs)? {
@@ -244,15 +238,16 @@ impl Tracer<'_> {
     }
 
     /// The state that the thread is in; `again` when it is at the place that was chosen, for the second time.
-    fn point(&self, tid: Tid, trail: &Trail, again: bool) -> Found {
+    fn point(tid: Tid, trail: &Trail, again: bool) -> Found {
         let Ok(regs) = sys::registers(tid) else { return Found::Nothing };
         let Ok(Some(memory)) = maps::state_sum(tid, &[], u64::MAX, regs.rsp()) else { return Found::Nothing };
-        let live = |address: u64| address >= regs.rsp().saturating_sub(RED_ZONE) || address < regs.rsp().saturating_sub(1 << 23);
+        let dead = maps::dead_stack(tid, regs.rsp());
+        let live = |address: u64| !dead.contains(&address);
         let now = trail.written.iter().rev().filter(|(address, _)| live(*address));
         let now = now.filter_map(|(address, before)| word_at(tid, *address).map(|word| (*address, word, *before)));
         let (changed, kept): (Vec<_>, Vec<_>) = now.partition(|(_, word, before)| word != before);
         let mut words: Vec<_> = changed.into_iter().chain(kept).map(|(address, word, _)| (address, word)).take(WORDS).collect();
-        for address in trail.earlier.iter().flat_map(|earlier| earlier.changed(tid)).filter(|address| live(*address)) {
+        for address in trail.earlier.iter().flat_map(|earlier| earlier.changed(tid, WORDS / 2)).filter(|address| live(*address)) {
             if words.len() < 2 * WORDS && !words.iter().any(|(known, _)| *known == address) {
                 words.extend(word_at(tid, address).map(|word| (address, word)));
             }
@@ -263,8 +258,8 @@ impl Tracer<'_> {
             let differs = |number: &usize| chosen.regs.0[NUMBERED[*number]] != regs.0[NUMBERED[*number]];
             moving = (0..16usize).filter(differs).fold(0, |bits, number| bits | 1 << number);
         }
-        let pages = trail.pages(tid, &regs);
-        Found::Point(Box::new(Point { regs, memory, words, vectors, pages, moving }))
+        let seen = trail.pages(tid);
+        Found::Point(Box::new(Point { regs, memory, words, vectors, pages: Vec::new(), moving }), seen)
     }
 }
 

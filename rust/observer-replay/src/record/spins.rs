@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// So many times what it cost to put a thread aside it may run until it is put aside again.
 const WORTH: u32 = 5;
 const SHORTEST: Duration = Duration::from_millis(2);
-/// From so many signals on that a replay has to search for, a recording is marked: an interpreter comes by the same place in nearly the
-/// same state again and again, and each time all memory is compared.
+/// From so many signals on that a replay has to search for in a process whose pages are not all known, a recording is marked: an
+/// interpreter comes by the same place in nearly the same state again and again, and each time all memory is compared.
 const STORM: u32 = 8;
 /// A state is summed up so often while it is waited for to recur.
 const SUMS: u32 = 3;
@@ -83,7 +83,8 @@ impl Tracer<'_> {
             found => found,
         };
         match found {
-            Found::Point(point) => {
+            Found::Point(mut point, seen) => {
+                point.pages = self.pages_changed(tid, seen);
                 self.use_point(tid, *point)?;
                 if let Some(task) = self.tasks.get_mut(&tid) {
                     task.patience = (began.elapsed() * WORTH).clamp(SHORTEST, PATIENCE);
@@ -124,12 +125,16 @@ impl Tracer<'_> {
             }
             return self.go_on(tid, signal).map(|()| true);
         }
-        let searched = point.is_some();
+        let all_known = self.kept.get(&task.space).is_some_and(|kept| kept.whole);
+        let searched = point.is_some() && !all_known;
         task.point = point;
         let _ = sys::set_siginfo(tid, &info);
         self.searched += u32::from(searched);
         if self.searched == STORM {
-            self.mark(tid, "many signals came in computations without calls: the replay may not find each place in its time");
+            self.mark(
+                tid,
+                "many signals came in computations without calls in much memory: the replay may not find each place in its time",
+            );
         }
         self.deliver(tid, (signal, &info), false).map(|()| true)
     }
@@ -158,7 +163,8 @@ impl Tracer<'_> {
         let memory = maps::state_sum(tid, &[], u64::MAX, regs.rsp()).ok().flatten().unwrap_or(0);
         let what = task.deferred.front().map_or("a switch".to_owned(), |(signal, _)| format!("signal {signal}"));
         self.mark(tid, &format!("{what} came in a long computation without calls: the replay may not find the place"));
-        self.use_point(tid, Point { regs, memory, words: Vec::new(), vectors: Vec::new(), pages: Vec::new(), moving: 0 })
+        let pages = self.pages_changed(tid, Vec::new());
+        self.use_point(tid, Point { regs, memory, words: Vec::new(), vectors: Vec::new(), pages, moving: 0 })
     }
 
     /// Looks whether the state of an interrupted thread recurs. It is stopped at a SIGTRAP afterwards, unless something else came.
@@ -180,12 +186,14 @@ impl Tracer<'_> {
             sums <= SUMS && maps::state_sum(tid, &[], CHECK_LIMIT, regs.rsp()).is_ok_and(|sum| sum == Some(memory))
         };
         if sys::registers(tid).is_ok_and(|now| same(&now)) && again(tid) {
-            return Ok(Found::Point(point));
+            return Ok(Found::Point(point, Vec::new()));
         }
         let began = Instant::now();
         for _ in 0..PASSES {
             match self.run_to(tid, regs.rip(), began)? {
-                Ran::There if sys::registers(tid).is_ok_and(|now| same(&now)) && again(tid) => return Ok(Found::Point(point)),
+                Ran::There if sys::registers(tid).is_ok_and(|now| same(&now)) && again(tid) => {
+                    return Ok(Found::Point(point, Vec::new()))
+                }
                 Ran::There => {}
                 Ran::Late => return Ok(Found::Nothing),
                 Ran::Elsewhere => return Ok(Found::Elsewhere),
@@ -276,8 +284,8 @@ pub(super) enum Ran {
 
 /// What looking for a recurring state came to.
 pub(super) enum Found {
-    /// It recurs here.
-    Point(Box<Point>),
+    /// It recurs here, or can be told from others; and pages that were seen to change.
+    Point(Box<Point>, Vec<u64>),
     /// It does not; the thread is stopped.
     Nothing,
     /// Something else happened, which is queued.

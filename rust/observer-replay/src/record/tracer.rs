@@ -5,6 +5,7 @@
 use crate::engine::sys::{self, SYSCALL_STOP};
 use crate::error::ReplayError;
 use crate::record::emitter::Emitter;
+use crate::record::pages::Kept;
 use crate::record::special::Objects;
 use crate::record::store::Store;
 use crate::record::streams::Streams;
@@ -15,7 +16,7 @@ use observer_capture::sys::{Tid, Wait};
 use observer_evidence::Severity;
 use observer_recording::Recorder;
 use serde_json::{json, Map, Value};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// How often to look whether a thread that made a call sleeps in it.
@@ -65,10 +66,12 @@ pub struct Tracer<'a> {
     pub(super) scratch: Box<[u8; 4096]>,
     /// Marks that were sealed already.
     pub(super) marked: HashSet<String>,
-    /// Signals that were delivered where a replay has to search for the state.
+    /// Signals that were delivered where a replay has to search for the state without knowing all pages.
     pub(super) searched: u32,
     /// Threads that are held at the entry of a call.
     pub(super) held: Vec<Tid>,
+    /// Pages that points hold, of each address space.
+    pub(super) kept: HashMap<u32, Kept>,
 }
 
 /// What a tracer is made of.
@@ -116,6 +119,7 @@ impl<'a> Tracer<'a> {
             marked: HashSet::new(),
             searched: 0,
             held: Vec::new(),
+            kept: HashMap::new(),
         }
     }
 

@@ -5,11 +5,13 @@
 use crate::engine::{stub, sys};
 use crate::error::ReplayError;
 use crate::replay::body::Body;
+use crate::replay::search::Known;
 use crate::replay::session::{Ended, Session, Step};
 use crate::replay::source::Place;
 use crate::stream::TaskId;
 use observer_capture::sys::Tid;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// So many are kept; of more, every other one is dropped.
@@ -33,6 +35,7 @@ pub struct Checkpoint {
     threaded: HashSet<u32>,
     notes: usize,
     checks: u64,
+    known: HashMap<u32, Arc<Known>>,
 }
 
 impl Drop for Checkpoint {
@@ -92,6 +95,7 @@ impl Session {
             threaded: self.threaded.clone(),
             notes: self.notes.len(),
             checks: self.checks,
+            known: self.known.clone(),
         }))
     }
 
@@ -163,6 +167,7 @@ impl Session {
         self.notes.truncate(from.map_or(0, |one| one.notes));
         self.files.forget(!from.is_some_and(|one| one.shares));
         self.threaded = from.map_or_else(HashSet::new, |one| one.threaded.clone());
+        self.known = from.map_or_else(HashMap::new, |one| one.known.clone());
         (self.withheld, self.modified, self.instead) = (false, false, None);
         self.differences.clear();
         self.past.last = None;

@@ -11,12 +11,14 @@ use crate::replay::checkpoint::Past;
 use crate::replay::divergence::Divergence;
 use crate::replay::files::Files;
 use crate::replay::limits::{Guard, Limits};
+use crate::replay::search::{Known, Sought};
 use crate::replay::source::EventSource;
 use crate::stream::{Entry, Event, Mapping, Point, Signal, Source, TaskId, What};
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// How to replay.
 #[derive(Clone, Debug, Deserialize)]
@@ -107,6 +109,8 @@ pub struct Session {
     /// Bytes given to standard output and error; a replay that went back does not give them again.
     pub(super) told: [u64; 2],
     pub(super) next_space: u32,
+    /// What is known of pages from points, by address space.
+    pub(super) known: HashMap<u32, Arc<Known>>,
 }
 
 impl Session {
@@ -145,6 +149,7 @@ impl Session {
             withheld: false,
             told: [0; 2],
             next_space: 0,
+            known: HashMap::new(),
         })
     }
 
@@ -296,10 +301,24 @@ impl Session {
         }
     }
 
+    /// From a point on its pages are known.
+    fn know(&mut self, task: TaskId, point: &Point) -> Result<Arc<Known>, ReplayError> {
+        let space = self.body(task)?.space;
+        let bodies = &self.bodies;
+        self.known.retain(|space, _| bodies.values().any(|body| body.space == *space));
+        let known = self.known.entry(space).or_default();
+        if !point.pages.is_empty() {
+            let pages = point.pages.iter().map(|(page, bytes)| (*page, bytes.as_slice().into()));
+            Arc::make_mut(known).extend(pages);
+        }
+        Ok(Arc::clone(known))
+    }
+
     /// Runs to a recorded state in the middle of a computation.
     fn run_to_point(&mut self, task: TaskId, point: &Point, dt_ns: u64) -> Result<(), ReplayError> {
-        let body = self.body(task)?;
-        match body.run_to_point(point, std::time::Duration::from_nanos(dt_ns))? {
+        let known = self.know(task, point)?;
+        let sought = Sought { point, known: &known };
+        match self.body(task)?.run_to_point(&sought, std::time::Duration::from_nanos(dt_ns))? {
             Ok(()) => Ok(()),
             Err(what) => Err(self.diverged(task, what, Some(point.regs))),
         }
