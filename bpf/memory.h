@@ -306,7 +306,7 @@ __noinline int take_step(u32 nr, u32 index)
 		return read_string(address, what, 0);
 	case OBS_DATA:
 	case OBS_STRUCT:
-		return read_bytes(address, length_of(step, work), step->shape == OBS_DATA ? obs_data_max : OBS_READ_MAX, what);
+		return read_bytes(address, length_of(step, work), step->shape == OBS_DATA ? obs_data_max : step->most, what);
 	case OBS_STRINGS:
 		return take_strings(address, what);
 	case OBS_COUNT:
@@ -350,11 +350,23 @@ static __always_inline void take(struct obs_plan *plan, struct work *work, u32 n
 	else if (moment == AFTER)
 		steps &= plan->exit_steps;
 	for (u32 i = 0; i < OBS_STEPS_MAX; i++) {
-		if (i >= plan->steps_count)
+		if (i >= plan->steps_count || !(steps >> i))
 			return;
 		if (steps >> i & 1)
 			take_step(nr, i);
 	}
+}
+
+/* What most calls with memory have, a path and a structure that is filled in: without the way through a step. */
+static __always_inline void take_plain(struct obs_plan *plan, struct work *work)
+{
+	u32 text = plan->text, filled = plan->filled;
+	s64 result = work->result;
+
+	if (text < 6 && work->args[text])
+		read_string(work->args[text], text, 0);
+	if (filled < 6 && work->args[filled] && (result >= 0 || result < -4095))
+		read_bytes(work->args[filled], plan->filled_bytes, OBS_READ_MAX, filled | 8);
 }
 
 #endif

@@ -244,6 +244,7 @@ int on_exit(u64 *ctx)
 	work->result = ctx[1];
 	work->at += CALL_BYTES(args);
 	if (plan && plan->steps_count) {
+		take_plain(plan, work);
 		bool before = (plan->flags & OBS_READ_EARLY) && !(slot->flags & OBS_LATE);
 		take(plan, work, nr, before && !(flags & (OBS_SECCOMP | OBS_START_UNKNOWN)) ? AFTER : BOTH);
 	}

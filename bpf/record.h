@@ -7,7 +7,7 @@
 #ifndef OBSERVER_RECORD_H
 #define OBSERVER_RECORD_H
 
-#define OBS_ABI_VERSION 3
+#define OBS_ABI_VERSION 4
 
 #define OBS_CALLS_MAX 512       /* syscall numbers with a plan; larger ones are recorded without memory */
 #define OBS_STEPS_MAX 40        /* readings of memory in one plan */
@@ -119,7 +119,8 @@ struct obs_step {
 	__u8 condition_arg;
 	__u8 on_error;
 	__u32 n;
-	__u32 values_count;
+	__u16 values_count;
+	__u16 most;        /* STRUCT: bytes to keep at most */
 	__u64 mask;
 	__u64 values[OBS_VALUES_MAX];
 };
@@ -138,6 +139,9 @@ struct obs_plan {
 	__u32 bound; /* no message of this call is longer */
 	__u32 select_arg;   /* the argument that tells which steps may apply; 6 or more for none */
 	__u32 select_count; /* values in use */
+	__u32 text;         /* the argument that is text in every case, read at exit without a step; 6 or more for none */
+	__u32 filled;       /* and the one behind which the kernel fills in a structure in every case it succeeds, likewise: */
+	__u64 filled_bytes; /* its size */
 	__u64 select_mask;
 	__u64 select_values[OBS_SELECT_MAX];
 	__u64 select_steps[OBS_SELECT_MAX]; /* bits of the steps that may apply with this value, */

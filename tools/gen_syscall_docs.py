@@ -34,7 +34,8 @@ Differences from `strace` 6.1 that are meant:
 - `TCSETS` is not called `SNDCTL_TMR_START or TCSETS`; interfaces of packet sockets are numbers, not names.
 - `rt_sigreturn` shows no mask, `recvmsg` no length of the name before the call, `pselect6` the address of its mask.
 - Netlink messages are bytes; sizes of huge pages in `mmap` are the bits that hold them.
-- Directory entries are counted in what was captured: `/* 120+ entries */` when that was not all.
+- Directory entries are counted in what was captured: `/* 20+ entries */` when that was not all;
+  the probe keeps the first 768 bytes of them, ptrace 4,096.
 
 {special}
 

@@ -65,7 +65,7 @@ def words_of(source: Bytes, before: list[int], twins: bool) -> list[int]:
     return words
 
 
-def blob(source: Bytes, nr: int, filled: Filled, texts: Texts) -> bytes:
+def blob(source: Bytes, memory: Bytes, nr: int, filled: Filled, texts: Texts) -> bytes:
     """Read one piece of memory (section 4.1)."""
     head = source.take(1)[0]
     part, length = source.varint(), source.varint()
@@ -78,9 +78,9 @@ def blob(source: Bytes, nr: int, filled: Filled, texts: Texts) -> bytes:
         argument, text = texts[nr]
         assert argument == head & 7
         shared = source.varint()
-        content = text[:shared] + source.take(length - shared)
+        content = text[:shared] + memory.take(length - shared)
     else:
-        content = source.take(length)
+        content = memory.take(length)
     if head & 24 == 8 and length % 8 == 0 and 16 <= length <= 512 and nr < 512:
         filled[nr] = (what, list(struct.unpack(f"<{length // 8}Q", content)))
     if head & 24 == 0 and part == 0 and 8 <= length <= 512 and nr < 512:
@@ -88,9 +88,17 @@ def blob(source: Bytes, nr: int, filled: Filled, texts: Texts) -> bytes:
     return content
 
 
+def columns(payload: bytes) -> tuple[Bytes, Bytes, Bytes]:
+    """Take the columns of a payload apart."""
+    whole = Bytes(payload)
+    times, facts = whole.varint(), whole.varint()
+    return Bytes(whole.take(times)), Bytes(whole.take(facts)), Bytes(payload[whole.at :])
+
+
 def records(payload: bytes, count: int, base_ns: int) -> Iterator[dict[str, object]]:
     """Decode the rows of one chunk (section 4)."""
-    source, threads, last, now = Bytes(payload), [], {}, base_ns  # type: ignore[var-annotated]
+    times, source, memory = columns(payload)
+    threads, last, now = [], {}, base_ns  # type: ignore[var-annotated]
     filled: Filled = {}
     texts: Texts = {}
     thread = (0, 0)
@@ -103,14 +111,14 @@ def records(payload: bytes, count: int, base_ns: int) -> Iterator[dict[str, obje
             thread = threads[index]
         row: dict[str, object] = {"tid": thread[0], "pid": thread[1]}
         if head & 128:
-            now += source.signed()
+            now += times.signed()
             row |= {"start_ns": now, "signo": source.varint(), "code": source.signed()}
             row |= {"sender_pid": source.varint(), "sender_uid": source.varint()}
             yield row
             continue
         nr = source.varint()
-        now += source.signed()
-        row |= {"nr": nr, "start_ns": now, "duration_ns": source.varint()}
+        now += times.signed()
+        row |= {"nr": nr, "start_ns": now, "duration_ns": times.varint()}
         row["flags"] = source.varint() if head & 2 else 0
         size = 0 if head & 8 else source.varint()
         row["result"] = -size if head & 4 else size
@@ -119,9 +127,11 @@ def records(payload: bytes, count: int, base_ns: int) -> Iterator[dict[str, obje
             if mask & 1 << i:
                 args[i] = (args[i] + source.signed()) % 2**64
         last[nr] = args
-        row["memory"] = [blob(source, nr, filled, texts) for _ in range(source.varint() if head & 16 else 0)]
+        row["memory"] = [
+            blob(source, memory, nr, filled, texts) for _ in range(source.varint() if head & 16 else 0)
+        ]
         yield row
-    assert source.at == len(payload)
+    assert all(column.at == len(column.data) for column in (times, source, memory))
 
 
 def read_recording(path: Path) -> list[dict[str, object]]:
@@ -137,7 +147,7 @@ def read_recording(path: Path) -> list[dict[str, object]]:
         magic, version, kind, codec, arch, stored, raw, first, count, reserved, base, last = (
             CHUNK.unpack_from(chunk)
         )
-        assert (magic, version, kind, codec, arch, reserved) == (b"OCHK", 1, 5, 1, 1, 0)
+        assert (magic, version, kind, codec, arch, reserved) == (b"OCHK", 1, 7, 1, 1, 0)
         assert (48 + stored, first, count, raw) == (
             line["length"],
             len(found),

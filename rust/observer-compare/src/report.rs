@@ -249,7 +249,7 @@ fn texts(reader: &RecordingReader, wanted: impl Iterator<Item = u64>) -> Result<
             continue;
         }
         let mut next = own.iter().peekable();
-        for (number, record) in (first..).zip(ChunkDecoder::new(&payload, header.records, header.base_ns)) {
+        for (number, record) in (first..).zip(ChunkDecoder::new(&payload, &header)) {
             let record = record.map_err(|e| RecordingError::Malformed(format!("record {number}: {e}")))?;
             if next.peek() != Some(&&number) {
                 continue;

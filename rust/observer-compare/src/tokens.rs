@@ -62,7 +62,7 @@ pub fn read(reader: &RecordingReader, tree: Tree, reading: &Reading<'_>) -> Resu
         let (header, payload) = reader.chunk(line)?;
         match header.kind {
             Kind::Records => {
-                for (number, record) in (header.first_record..).zip(ChunkDecoder::new(&payload, header.records, header.base_ns)) {
+                for (number, record) in (header.first_record..).zip(ChunkDecoder::new(&payload, &header)) {
                     match record.map_err(|e| RecordingError::Malformed(format!("record {number}: {e}")))? {
                         Record::Call(call) => pass.call(number, &call)?,
                         Record::Signal(signal) => pass.signal(number, &signal),

@@ -5,9 +5,58 @@
 use crate::signal::{Attribute, Data, Log, Metric, Span, Value};
 use std::io::Write;
 
-/// A JSON string, everything outside printable ASCII escaped where JSON asks for it, U+2028 and U+007F too.
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// A JSON string: quotes, backslashes and what is below U+0020 are escaped, all else stands as it is.
 pub fn text(out: &mut Vec<u8>, value: &str) {
-    let _ = serde_json::to_writer(&mut *out, value); // into memory: cannot fail
+    out.push(b'"');
+    let mut rest = value.as_bytes();
+    while let Some(at) = first_to_escape(rest) {
+        out.extend_from_slice(&rest[..at]);
+        escape(out, rest[at]);
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// The high bits of those bytes of a word that are 0. What is above the first of them may be wrong.
+const fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & HIGH
+}
+
+/// Where the first byte is that must be escaped; eight are looked at at once.
+fn first_to_escape(bytes: &[u8]) -> Option<usize> {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let below = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        let found = below | zeros(word ^ (ONES * b'"' as u64)) | zeros(word ^ (ONES * b'\\' as u64));
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = rest.iter().position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\');
+    at.map(|at| words.len() * 8 + at)
+}
+
+fn escape(out: &mut Vec<u8>, byte: u8) {
+    let short = match byte {
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        8 => b'b',
+        12 => b'f',
+        b'"' | b'\\' => byte,
+        _ => {
+            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
 }
 
 fn raw(out: &mut Vec<u8>, bytes: &str) {
@@ -17,13 +66,30 @@ fn raw(out: &mut Vec<u8>, bytes: &str) {
 fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
     for byte in bytes {
-        let _ = write!(out, "{byte:02x}");
+        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
     out.push(b'"');
 }
 
-fn quoted(out: &mut Vec<u8>, number: impl std::fmt::Display) {
-    let _ = write!(out, "\"{number}\"");
+/// A 64-bit integer, which JSON has as a string.
+fn quoted(out: &mut Vec<u8>, number: u64) {
+    let (mut digits, mut at, mut left) = ([0u8; 20], 20, number);
+    while at == 20 || left > 0 {
+        at -= 1;
+        digits[at] = b'0' + (left % 10) as u8;
+        left /= 10;
+    }
+    out.push(b'"');
+    out.extend_from_slice(&digits[at..]);
+    out.push(b'"');
+}
+
+fn quoted_signed(out: &mut Vec<u8>, number: i64) {
+    let at = out.len();
+    quoted(out, number.unsigned_abs());
+    if number < 0 {
+        out.insert(at + 1, b'-');
+    }
 }
 
 fn real(out: &mut Vec<u8>, value: f64) {
@@ -63,7 +129,7 @@ fn value(out: &mut Vec<u8>, held: &Value<'_>) {
         Value::Flag(flag) => raw(out, if *flag { "{\"boolValue\":true" } else { "{\"boolValue\":false" }),
         Value::Int(int) => {
             raw(out, "{\"intValue\":");
-            quoted(out, int);
+            quoted_signed(out, *int);
         }
         Value::Real(number) => {
             raw(out, "{\"doubleValue\":");
@@ -96,13 +162,13 @@ pub fn attributes(out: &mut Vec<u8>, held: &[Attribute<'_>]) {
 
 /// One log record.
 pub fn log(out: &mut Vec<u8>, trace: &[u8; 16], log: &Log<'_>) {
-    let _ = write!(
-        out,
-        "{{\"timeUnixNano\":\"{0}\",\"observedTimeUnixNano\":\"{0}\",\"severityNumber\":{1},\"severityText\":\"{2}\",\"eventName\":",
-        log.time_ns,
-        log.severity,
-        log.severity_text()
-    );
+    raw(out, "{\"timeUnixNano\":");
+    quoted(out, log.time_ns);
+    raw(out, ",\"observedTimeUnixNano\":");
+    quoted(out, log.time_ns);
+    let _ = write!(out, ",\"severityNumber\":{},\"severityText\":\"", log.severity);
+    raw(out, log.severity_text());
+    raw(out, "\",\"eventName\":");
     text(out, &log.event_name);
     raw(out, ",\"body\":{\"stringValue\":");
     text(out, &log.body);
@@ -177,7 +243,7 @@ pub fn metric(out: &mut Vec<u8>, metric: &Metric) {
                     real(out, number);
                 }
                 raw(out, ",\"bucketCounts\":");
-                list(out, &point.buckets, quoted);
+                list(out, &point.buckets, |out, count| quoted(out, *count));
                 raw(out, ",\"explicitBounds\":");
                 list(out, *bounds, |out, bound| real(out, *bound));
                 out.push(b',');
@@ -185,6 +251,37 @@ pub fn metric(out: &mut Vec<u8>, metric: &Metric) {
                 out.push(b'}');
             });
             raw(out, ",\"aggregationTemporality\":2}}");
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers_and_ids_are_strings() {
+        for number in [0, 1, 9, 10, 1_764_240_000_123_456_789, u64::MAX] {
+            assert_eq!(written(|out| quoted(out, number)), format!("\"{number}\""));
+        }
+        for number in [0, -1, 42, i64::MIN, i64::MAX] {
+            assert_eq!(written(|out| quoted_signed(out, number)), format!("\"{number}\""));
+        }
+        assert_eq!(written(|out| hex(out, &[0, 0x7f, 0xff])), "\"007fff\"");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_written_as_serde_writes_it(value in "(?s).*", control in "[\u{0}-\u{20}\"\\\\\u{7f}é]*") {
+            let whole = format!("{value}{control}");
+            proptest::prop_assert_eq!(written(|out| text(out, &whole)), serde_json::to_string(&whole).unwrap());
         }
     }
 }

@@ -69,6 +69,8 @@ const FORMS: [(&[u8], usize); 18] = [
 ];
 const PEM: &[u8] = b"PRIVATE KEY-----";
 const SCHEMES: [&[u8]; 4] = [b"bearer", b"basic", b"token", b"digest"];
+/// Attributes of log records whose values are made here: ids and words of a list.
+const OURS: [&str; 2] = ["log.record.uid", "syscall.outcome"];
 /// More of a text is not looked at for the end of a key's name or a URL.
 const NEAR: usize = 256;
 
@@ -84,22 +86,45 @@ fn ends_value(byte: u8) -> bool {
     byte.is_ascii_whitespace() || is_quote(byte) || matches!(byte, b',' | b';' | b'&' | b')' | b']' | b'}' | b'|' | b'<' | b'>')
 }
 
-/// Whether something that is looked for may begin with these two bytes: most places of most texts are done with by this.
-fn may_begin(first: u8, second: u8) -> bool {
-    matches!(
-        (first | 0x20, second | 0x20),
-        (b'p', b'a' | b'r')
-            | (b'm', b'y')
-            | (b's', b'e' | b'k')
-            | (b'c', b'r')
-            | (b't', b'o')
-            | (b'a', b'p' | b'c' | b'u' | b'k' | b's' | b'i')
-            | (b'g', b'h' | b'l' | b'i')
-            | (b'x', b'o')
-            | (b'h', b'f')
-            | (b'n', b'p')
-            | (b'e', b'y')
-    ) || (first, second) == (b':', b'/')
+/// One bit for each pair of bytes: whether something that is looked for begins with it. Most places of most texts are done with by this.
+static BEGINNINGS: [u64; 1024] = beginnings();
+
+const fn beginnings() -> [u64; 1024] {
+    let mut table = [0; 1024];
+    let mut index = 0;
+    while index < KEYS.len() {
+        let (first, second) = (KEYS[index].0[0], KEYS[index].0[1]);
+        mark(&mut table, first, second);
+        mark(&mut table, first.to_ascii_uppercase(), second);
+        mark(&mut table, first, second.to_ascii_uppercase());
+        mark(&mut table, first.to_ascii_uppercase(), second.to_ascii_uppercase());
+        index += 1;
+    }
+    index = 0;
+    while index < FORMS.len() {
+        mark(&mut table, FORMS[index].0[0], FORMS[index].0[1]);
+        index += 1;
+    }
+    mark(&mut table, PEM[0], PEM[1]);
+    mark(&mut table, b':', b'/');
+    table
+}
+
+const fn mark(table: &mut [u64; 1024], first: u8, second: u8) {
+    table[(first as usize) << 2 | (second >> 6) as usize] |= 1 << (second & 63);
+}
+
+/// The next place from `at` on at which something may begin that is looked for.
+fn next_beginning(bytes: &[u8], at: usize) -> Option<usize> {
+    let begins = |pair: &[u8; 2]| BEGINNINGS[usize::from(pair[0]) << 2 | usize::from(pair[1] >> 6)] >> (pair[1] & 63) & 1 == 1;
+    let mut last = *bytes.get(at)?;
+    for (place, byte) in (at..).zip(&bytes[at + 1..]) {
+        if begins(&[last, *byte]) {
+            return Some(place);
+        }
+        last = *byte;
+    }
+    None
 }
 
 fn at_least(bytes: &[u8], from: usize, test: impl Fn(u8) -> bool) -> usize {
@@ -204,11 +229,8 @@ impl Redactor {
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let bytes = text.as_bytes();
         let (mut out, mut done, mut at) = (String::new(), 0, 0);
-        while !self.off && at + 2 < bytes.len() {
-            if !may_begin(bytes[at], bytes[at + 1]) {
-                at += 1;
-                continue;
-            }
+        while let Some(place) = next_beginning(bytes, at).filter(|_| !self.off) {
+            at = place;
             let Some((rule, from, to)) = found(bytes, at) else {
                 at += 1;
                 continue;
@@ -254,7 +276,7 @@ impl Redactor {
     /// The same for all texts of a log record.
     pub fn log(&self, log: &mut Log<'_>) {
         self.replace(&mut log.body);
-        log.attributes.iter_mut().for_each(|(_, value)| self.value(value));
+        log.attributes.iter_mut().filter(|(name, _)| !OURS.contains(&name.as_ref())).for_each(|(_, value)| self.value(value));
     }
 
     /// The same for all texts of a span.
@@ -293,6 +315,20 @@ mod tests {
             ),
         ] {
             assert_eq!(clean(from), to);
+        }
+    }
+
+    #[test]
+    fn every_key_and_form_is_found_wherever_it_stands_in_any_case() {
+        for (key, rule) in KEYS {
+            let key = String::from_utf8_lossy(key);
+            for key in [key.to_uppercase(), key.to_string()] {
+                assert_eq!(clean(&format!("x {key}=v")), format!("x {key}=[redacted: {}]", RULES[rule as usize]));
+            }
+        }
+        for (form, least) in FORMS {
+            let token = format!("{}{}", String::from_utf8_lossy(form), "a".repeat(least));
+            assert_eq!(clean(&format!("x {token} y")), "x [redacted: form] y");
         }
     }
 

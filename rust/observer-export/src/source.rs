@@ -25,7 +25,7 @@ pub fn entries(reader: &RecordingReader, index: usize) -> Result<Vec<(u64, Entry
     let mut found = Vec::with_capacity(header.records.min(1 << 20) as usize);
     match header.kind {
         Kind::Records => {
-            for (number, record) in numbers.zip(ChunkDecoder::new(&payload, header.records, header.base_ns)) {
+            for (number, record) in numbers.zip(ChunkDecoder::new(&payload, &header)) {
                 let record = record.map_err(|e| RecordingError::Malformed(format!("record {number}: {e}")))?;
                 found.push((number, Entry::Record(record)));
             }

@@ -165,7 +165,9 @@ pub struct Step {
     /// Factor or constant of the length.
     pub n: u32,
     /// Values in use.
-    pub values_count: u32,
+    pub values_count: u16,
+    /// Bytes of a structure to keep at most.
+    pub most: u16,
     /// Bits of the argument that count.
     pub mask: u64,
     /// What they are compared with.
@@ -188,6 +190,12 @@ pub struct Plan {
     pub select_arg: u32,
     /// Values in use.
     pub select_count: u32,
+    /// The argument that is text in every case, read at exit without a step; 6 or more for none.
+    pub text: u32,
+    /// Likewise the one behind which the kernel fills in a structure whenever it succeeds.
+    pub filled: u32,
+    /// Size of that structure.
+    pub filled_bytes: u64,
     /// Bits of that argument that count.
     pub select_mask: u64,
     /// Its values.
@@ -285,6 +293,9 @@ impl Default for Plan {
             bound: FIXED as u32,
             select_arg: u32::MAX,
             select_count: 0,
+            text: u32::MAX,
+            filled: u32::MAX,
+            filled_bytes: 0,
             select_mask: 0,
             select_values: [0; SELECT_MAX],
             select_steps: [0; SELECT_MAX],
@@ -300,7 +311,7 @@ const _: () = assert!(size_of::<Call>() == 88);
 const _: () = assert!(size_of::<BlobHead>() == 8);
 const _: () = assert!(size_of::<Event>() == 88);
 const _: () = assert!(size_of::<Step>() == 152);
-const _: () = assert!(size_of::<Plan>() == 48 + SELECT_MAX * 16 + STEPS_MAX * 152);
+const _: () = assert!(size_of::<Plan>() == 64 + SELECT_MAX * 16 + STEPS_MAX * 152);
 const _: () = assert!(size_of::<Lane>() == 192 + BLOCKS_MAX);
 const _: () = assert!(size_of::<LossKey>() == 16);
 const _: () = assert!(size_of::<Loss>() == 24);

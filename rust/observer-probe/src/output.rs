@@ -9,9 +9,8 @@ use crate::trigger::Triggers;
 use observer_evidence::{SecretKey, Severity};
 use observer_model::{Blob, Record, SignalRecord, SyscallRecord, When};
 use observer_recording::background::{CHUNK_AGE, CHUNK_BYTES};
-use observer_recording::chunk::Kind;
 use observer_recording::codec::ChunkEncoder;
-use observer_recording::{Batch, Recorder, RecordingError, RecordingWriter};
+use observer_recording::{Recorder, RecordingError, RecordingWriter};
 use serde_json::{json, Map, Value};
 use std::path::PathBuf;
 
@@ -113,13 +112,11 @@ impl Output {
     fn cut(&mut self) {
         self.due_ns = 0;
         let Some(recorder) = self.recorder.as_ref().filter(|_| self.encoder.records > 0) else { return };
-        let e = std::mem::replace(&mut self.encoder, ChunkEncoder::with(recorder.spare()));
-        let (records, base_ns, last_ns) = (e.records, e.base_ns, e.last_ns);
-        self.failed |= !recorder.push_batch(Batch { kind: Kind::Records, payload: e.payload, records, base_ns, last_ns });
+        self.failed |= !recorder.push_batch(self.encoder.cut(recorder.spare()));
     }
 
     fn full(&mut self) {
-        if self.encoder.payload.len() >= CHUNK_BYTES {
+        if self.encoder.bytes() >= CHUNK_BYTES {
             self.cut();
         }
     }

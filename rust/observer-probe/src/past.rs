@@ -3,9 +3,9 @@
 
 use observer_evidence::Severity;
 use observer_model::{Record, SyscallRecord};
-use observer_recording::chunk::{Kind, Packer};
+use observer_recording::chunk::Packer;
 use observer_recording::codec::{ChunkEncoder, Part};
-use observer_recording::{Batch, Packed, RecordingError};
+use observer_recording::{Packed, RecordingError};
 use serde_json::{json, Map, Value};
 use std::collections::{HashMap, VecDeque};
 
@@ -81,7 +81,7 @@ impl Past {
     }
 
     fn full(&mut self, now: u64) -> Result<(), RecordingError> {
-        if self.encoder.payload.len() >= PIECE_BYTES {
+        if self.encoder.bytes() >= PIECE_BYTES {
             return self.cut(now);
         }
         Ok(())
@@ -104,20 +104,17 @@ impl Past {
     }
 
     fn cut(&mut self, now: u64) -> Result<(), RecordingError> {
-        let e = std::mem::take(&mut self.encoder);
         let lines = std::mem::take(&mut self.lines);
         self.began_ns = now;
-        if e.records == 0 && lines.is_empty() {
+        if self.encoder.records == 0 && lines.is_empty() {
             return Ok(());
         }
         // A line is counted at what its text takes, roughly twice over for the tree it is.
         let mut bytes: u64 = lines.iter().map(|(_, line, _)| 2 * line.to_string().len() as u64).sum();
-        let last_ns = lines.iter().map(|(at, _, _)| *at).max().unwrap_or(0).max(e.last_ns);
+        let last_ns = lines.iter().map(|(at, _, _)| *at).max().unwrap_or(0).max(self.encoder.last_ns);
         let mut packed = None;
-        if e.records > 0 {
-            let (records, base_ns, last_ns) = (e.records, e.base_ns, e.last_ns);
-            let piece =
-                Packed::of(Batch { kind: Kind::Records, payload: e.payload, records, base_ns, last_ns }, &mut self.packer)?;
+        if self.encoder.records > 0 {
+            let piece = Packed::of(self.encoder.cut(Vec::new()), &mut self.packer)?;
             bytes += piece.batch.payload.len() as u64;
             packed = Some(piece);
         }
@@ -173,7 +170,7 @@ impl Past {
     #[must_use]
     pub fn kept(&self, now: u64) -> (u64, u64) {
         let oldest = self.pieces.front().map_or(now, |p| p.packed.as_ref().map_or(p.last_ns, |k| k.batch.base_ns));
-        (self.bytes + self.encoder.payload.len() as u64, now.saturating_sub(oldest))
+        (self.bytes + self.encoder.bytes() as u64, now.saturating_sub(oldest))
     }
 }
 

@@ -18,8 +18,14 @@ const READ_EARLY: u32 = 2;
 const NO_RETURN: u32 = 4;
 const EARLY_IF: u32 = 8;
 
+/// Of the entries of a directory so many bytes are kept: some twenty names. The kernel fills in up to 32 KiB at a time, most of which are
+/// places in the directory that mean nothing to anybody else, and cannot be made smaller.
+const ENTRIES_MAX: u16 = 768;
+
 /// Calls whose caller's memory is gone when they return.
 const REPLACES_MEMORY: [&str; 2] = ["execve", "execveat"];
+/// Calls that list a directory.
+const LIST_ENTRIES: [&str; 2] = ["getdents", "getdents64"];
 /// Calls that do not return to where they were made.
 const NEVER_RETURNS: [&str; 3] = ["exit", "exit_group", "rt_sigreturn"];
 
@@ -45,6 +51,7 @@ fn shape(step: &mut Step, shape: Shape) {
         }
         Shape::Struct(len) => {
             length(step, len);
+            step.most = READ_MAX as u16;
             3
         }
         Shape::StringArray => 4,
@@ -76,7 +83,7 @@ fn steps(fetch: &Fetch) -> Option<Vec<Step>> {
     (plain.condition, plain.condition_arg, plain.mask) = (code, arg, mask);
     let some = |values: &[u64]| {
         let mut out = plain;
-        out.values_count = values.len() as u32;
+        out.values_count = values.len() as u16;
         out.values[..values.len()].copy_from_slice(values);
         out
     };
@@ -97,6 +104,7 @@ fn bound(steps: &[Step]) -> u32 {
     }
     let most = |step: &Step| match (step.shape, step.length) {
         (3, 1) => (step.n as usize).min(READ_MAX) + 16,
+        (3, _) => usize::from(step.most) + 16,
         (5, _) => 24,
         (1..=3, _) => READ_MAX + 16,
         _ => CONTENT_MAX,
@@ -130,11 +138,30 @@ fn select(plan: &mut Plan, steps: &[Step]) {
     }
 }
 
+/// Takes the commonest readings out of the steps: a path, and a structure of one size that is filled in.
+fn plain(plan: &mut Plan, steps: &[Step]) {
+    let first = |test: &dyn Fn(&Step) -> bool| steps.iter().position(|step| step.condition == 0 && test(step));
+    let text = first(&|step| step.shape == 1 && step.at_exit == 0);
+    let filled = first(&|step| (step.shape, step.length) == (3, 1) && step.at_exit == 1 && step.on_error == 0);
+    let taken: u64 = text.iter().chain(&filled).fold(0, |all, at| all | 1 << at);
+    if let Some(step) = text.map(|at| steps[at]) {
+        plan.text = u32::from(step.arg);
+    }
+    if let Some(step) = filled.map(|at| steps[at]) {
+        (plan.filled, plan.filled_bytes) = (u32::from(step.arg), u64::from(step.n));
+    }
+    plan.other_steps &= !taken & ((1 << steps.len()) - 1);
+    plan.select_steps.iter_mut().for_each(|steps| *steps &= !taken);
+}
+
 /// The plan of one call.
 #[must_use]
 pub fn plan(call: &Syscall, wanted: bool) -> Option<Plan> {
     let mut out = Plan { flags: u32::from(wanted) * WANTED, ..Plan::default() };
-    let all: Vec<Step> = call.fetches.iter().map(steps).collect::<Option<Vec<_>>>()?.concat();
+    let mut all: Vec<Step> = call.fetches.iter().map(steps).collect::<Option<Vec<_>>>()?.concat();
+    if LIST_ENTRIES.contains(&call.name) {
+        all.iter_mut().for_each(|step| step.most = ENTRIES_MAX);
+    }
     out.steps.get_mut(..all.len())?.copy_from_slice(&all);
     out.steps_count = u32::try_from(all.len()).ok()?;
     out.bound = bound(&all);
@@ -147,6 +174,9 @@ pub fn plan(call: &Syscall, wanted: bool) -> Option<Plan> {
     }
     if NEVER_RETURNS.contains(&call.name) {
         out.flags |= NO_RETURN;
+    }
+    if out.flags == WANTED {
+        plain(&mut out, &all);
     }
     Some(out)
 }
@@ -218,6 +248,24 @@ mod tests {
         assert_eq!((get.count_ones(), (get & fcntl.exit_steps).count_ones()), (2, 1), "F_GETLK is read and written");
         assert_eq!((set.count_ones(), set & fcntl.exit_steps), (1, 0), "F_SETLK is only read");
         assert_eq!(duplicate, 0);
+    }
+
+    #[test]
+    fn of_a_directory_the_first_names_are_kept_and_of_a_path_all() {
+        let most = |name: &str, step: usize| plan(observer_model::by_name(ARCH, name).unwrap(), true).unwrap().steps[step].most;
+        assert_eq!(most("getdents64", 0), ENTRIES_MAX);
+        assert_eq!((usize::from(most("readlinkat", 1)), usize::from(most("newfstatat", 1))), (READ_MAX, READ_MAX));
+    }
+
+    #[test]
+    fn a_path_and_what_is_filled_in_need_no_step() {
+        let told = |name: &str| plan(observer_model::by_name(ARCH, name).unwrap(), true).unwrap();
+        let stat = told("newfstatat");
+        assert_eq!((stat.text, stat.filled, stat.other_steps), (1, 2, 0));
+        assert_eq!(stat.filled_bytes, u64::from(stat.steps[1].n));
+        let (link, exec) = (told("readlinkat"), told("execve"));
+        assert_eq!((link.text, link.filled, link.other_steps), (1, u32::MAX, 2), "what it returns tells the length");
+        assert_eq!(exec.text, u32::MAX, "read before the call");
     }
 
     #[test]

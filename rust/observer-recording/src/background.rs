@@ -68,7 +68,7 @@ impl State {
 
     fn bytes(&self) -> usize {
         self.batches_bytes
-            + self.encoder.payload.len()
+            + self.encoder.bytes()
             + self.calls.len()
             + self.typed.len()
             + self.replay.len()
@@ -272,9 +272,8 @@ fn take(state: &mut State) -> Taken {
     let mut batches = mem::take(&mut state.batches);
     state.batches_bytes = 0;
     if state.encoder.records > 0 {
-        let e = mem::take(&mut state.encoder);
-        let (records, base_ns, last_ns) = (e.records, e.base_ns, e.last_ns);
-        batches.push(Batch { kind: Kind::Records, payload: e.payload, records, base_ns, last_ns });
+        let memory = state.spare.take().unwrap_or_default();
+        batches.push(state.encoder.cut(memory));
     }
     if state.calls_count > 0 {
         let records = mem::take(&mut state.calls_count);

@@ -18,8 +18,8 @@ const LEVEL: i32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// Row-encoded records; 1 in chunks of before memory was told by difference, which decode the same way.
-    Records = 5,
+    /// Records in columns; 5 and 1 in chunks of before, which have them in rows.
+    Records = 7,
     /// JSON lines from an embedder.
     Calls = 2,
     /// Fixed-layout calls, told by the `call_table` line before them.
@@ -49,6 +49,8 @@ impl Kind {
 pub struct Header {
     /// What the payload holds.
     pub kind: Kind,
+    /// Of records: parts that are alike lie together; always so in what is written now.
+    pub columns: bool,
     /// 0 none, 1 x86-64, 2 aarch64.
     pub arch: u8,
     /// Payload bytes as stored.
@@ -134,7 +136,7 @@ pub fn parse_header(chunk: &[u8]) -> Result<(Header, u8), RecordingError> {
         return Err(RecordingError::Newer(format!("chunk version {}", b[4])));
     }
     let kind = match b[5] {
-        1 | 5 => Kind::Records,
+        1 | 5 | 7 => Kind::Records,
         2 => Kind::Calls,
         3 => Kind::Typed,
         4 => Kind::Blob,
@@ -143,6 +145,7 @@ pub fn parse_header(chunk: &[u8]) -> Result<(Header, u8), RecordingError> {
     };
     let header = Header {
         kind,
+        columns: b[5] == Kind::Records as u8,
         arch: b[7],
         stored: u32_at(b, 8),
         raw: u32_at(b, 12),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Counts, entropy and DNA over a whole recording, in one pass and in memory that does not grow with it.
 
-use crate::chunk::Kind;
+use crate::chunk::{Header, Kind};
 use crate::codec::ChunkDecoder;
 use crate::dna::{Dna, Places};
 use crate::error::RecordingError;
@@ -163,7 +163,7 @@ pub fn digest(reader: &RecordingReader) -> Result<Value, RecordingError> {
     for line in &reader.chunks {
         let (header, payload) = reader.chunk(line)?;
         match header.kind {
-            Kind::Records => records(&mut pass, &payload, header.records, header.base_ns)?,
+            Kind::Records => records(&mut pass, &payload, &header)?,
             Kind::Calls => embedder_calls(&mut pass, &payload)?,
             Kind::Blob | Kind::Replay => {}
             Kind::Typed => typed_calls(&mut pass, &reader.table, &payload)?,
@@ -172,8 +172,8 @@ pub fn digest(reader: &RecordingReader) -> Result<Value, RecordingError> {
     Ok(pass.finish())
 }
 
-fn records(pass: &mut Pass, payload: &[u8], count: u32, base_ns: u64) -> Result<(), RecordingError> {
-    for record in ChunkDecoder::new(payload, count, base_ns) {
+fn records(pass: &mut Pass, payload: &[u8], header: &Header) -> Result<(), RecordingError> {
+    for record in ChunkDecoder::new(payload, header) {
         match record.map_err(|e| RecordingError::Malformed(format!("a record: {e}")))? {
             Record::Call(call) => pass.call(&call),
             Record::Signal(signal) => pass.signal(signal.signo),

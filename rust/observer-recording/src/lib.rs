@@ -6,8 +6,10 @@
 pub mod background;
 pub mod chunk;
 pub mod codec;
+mod decode;
 pub mod digest;
 pub mod dna;
+mod encode;
 pub mod error;
 pub mod measures;
 pub mod outcome;

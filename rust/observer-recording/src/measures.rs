@@ -10,8 +10,6 @@ pub const LEAST: usize = 16;
 /// to this.
 pub const MOST: usize = 512;
 const WORDS: usize = MOST / 8;
-/// Longest telling: every word.
-const LONGEST: usize = 10 * WORDS;
 
 /// How a blob is stored: bits of its head.
 pub const AS_IS: u8 = 0;
@@ -46,14 +44,19 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
     bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word))
 }
 
-fn put(told: &mut [u8; LONGEST], mut at: usize, mut value: u64) -> usize {
-    while value >= 0x80 {
-        told[at] = (value as u8) | 0x80;
-        value >>= 7;
-        at += 1;
+fn word(bytes: &[u8], at: usize) -> u64 {
+    bytes.as_chunks::<8>().0.get(at).map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+/// Those of the words in `mask` that are equal to the one two places before them.
+fn twins(mask: u64, bytes: &[u8]) -> u64 {
+    let (mut found, mut left) = (0, mask & !3);
+    while left != 0 {
+        let bit = left.trailing_zeros() as usize;
+        left &= left - 1;
+        found |= u64::from(word(bytes, bit) == word(bytes, bit - 2)) << bit;
     }
-    told[at] = value as u8;
-    at + 1
+    found
 }
 
 impl Default for Measures {
@@ -63,6 +66,11 @@ impl Default for Measures {
 }
 
 impl Measures {
+    /// Nothing is remembered any more; the memory for it stays.
+    pub fn forget(&mut self) {
+        self.last.iter_mut().flatten().for_each(|last| last.count = 0);
+    }
+
     /// Remembers a structure; appends its differences to `out` when they are shorter than itself. Returns how it is told.
     pub fn tell(&mut self, nr: u32, what: u8, part: u16, bytes: &[u8], out: &mut Vec<u8>) -> u8 {
         if !comparable(what, bytes.len()) {
@@ -77,33 +85,28 @@ impl Measures {
             last.words.iter_mut().zip(words(bytes)).for_each(|(into, word)| *into = word);
             return AS_IS;
         }
-        let (mut told, mut mask, mut twins, mut end) = ([0u8; LONGEST], 0u64, 0u64, 0);
-        let mut before = [None; 2];
-        for (bit, (then, now)) in last.words.iter_mut().zip(words(bytes)).enumerate() {
-            if *then != now {
-                mask |= 1 << bit;
-                if before[bit % 2] == Some(now) {
-                    twins |= 1 << bit;
-                } else {
-                    end = put(&mut told, end, zigzag(now.wrapping_sub(*then) as i64));
-                }
-                *then = now;
-            }
-            before[bit % 2] = Some(now);
-        }
-        if end + 20 >= bytes.len() {
-            return AS_IS;
-        }
+        let mask =
+            last.words.iter().zip(words(bytes)).enumerate().fold(0, |m, (bit, (then, now))| m | u64::from(*then != now) << bit);
+        let (start, twins) = (out.len(), twins(mask, bytes));
         crate::varint::put(out, mask);
         if twins != 0 {
             crate::varint::put(out, twins);
         }
-        out.extend_from_slice(&told[..end]);
-        if twins == 0 {
-            TOLD
-        } else {
-            TOLD | TWINS
+        let mut left = mask;
+        while left != 0 {
+            let bit = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let (then, now) = (&mut last.words[bit], word(bytes, bit));
+            if twins >> bit & 1 == 0 {
+                crate::varint::put(out, zigzag(now.wrapping_sub(*then) as i64));
+            }
+            *then = now;
         }
+        if out.len() - start >= bytes.len() {
+            out.truncate(start);
+            return AS_IS;
+        }
+        TOLD | if twins == 0 { 0 } else { TWINS }
     }
 
     /// Remembers a structure that was stored as it is.
@@ -166,20 +169,25 @@ impl Texts {
         self.last.get_mut(nr as usize)
     }
 
-    /// Remembers a text; appends how much of the one before it begins with, and the rest, when that is worth it.
-    pub fn tell(&mut self, nr: u32, what: u8, part: u16, bytes: &[u8], out: &mut Vec<u8>) -> u8 {
-        let Some((of, last)) = self.place(nr, what, part, bytes.len()) else { return AS_IS };
+    /// Nothing is remembered any more; the memory for it stays.
+    pub fn forget(&mut self) {
+        self.last.iter_mut().for_each(|(_, text)| text.clear());
+    }
+
+    /// Remembers a text; appends to `out` how much of the one before it begins with, when that is worth it. Returns how it is told, and
+    /// how much of it.
+    pub fn tell(&mut self, nr: u32, what: u8, part: u16, bytes: &[u8], out: &mut Vec<u8>) -> (u8, usize) {
+        let Some((of, last)) = self.place(nr, what, part, bytes.len()) else { return (AS_IS, 0) };
         let alike = |pair: &(&u8, &u8)| pair.0 == pair.1;
         let shared = if *of == what { bytes.iter().zip(last.iter()).take_while(alike).count() } else { 0 };
         *of = what;
         last.truncate(shared);
         last.extend_from_slice(&bytes[shared..]);
         if shared < SHARED {
-            return AS_IS;
+            return (AS_IS, 0);
         }
         crate::varint::put(out, shared as u64);
-        out.extend_from_slice(&bytes[shared..]);
-        TOLD
+        (TOLD, shared)
     }
 
     /// Remembers a text that was stored as it is.
@@ -191,15 +199,15 @@ impl Texts {
         }
     }
 
-    /// Reads a text that was told.
-    pub fn take(&mut self, nr: u32, what: u8, part: u16, length: usize, from: &mut Cursor<'_>) -> Result<Vec<u8>, DecodeError> {
+    /// Puts a text together that was told: it ends with `rest`, and begins as the one before it does.
+    pub fn take(&mut self, nr: u32, what: u8, part: u16, length: usize, rest: &[u8]) -> Result<Vec<u8>, DecodeError> {
         let (of, last) = self.place(nr, what, part, length).ok_or(DecodeError::Range)?;
-        let shared = usize::try_from(from.varint()?).map_err(|_| DecodeError::Range)?;
-        if *of != what || shared > last.len() || shared > length {
+        let shared = length.checked_sub(rest.len()).ok_or(DecodeError::Range)?;
+        if *of != what || shared > last.len() {
             return Err(DecodeError::Range);
         }
         last.truncate(shared);
-        last.extend_from_slice(from.take(length - shared)?);
+        last.extend_from_slice(rest);
         Ok(last.clone())
     }
 }

@@ -192,7 +192,7 @@ impl Page<'_> {
     }
 
     fn records(&mut self, header: &Header, payload: &[u8]) -> Result<(), RecordingError> {
-        let decoder = ChunkDecoder::new(payload, header.records, header.base_ns);
+        let decoder = ChunkDecoder::new(payload, header);
         for (number, record) in (header.first_record..).zip(decoder) {
             let record = record.map_err(|e| RecordingError::Malformed(format!("record {number}: {e}")))?;
             if self.full() {

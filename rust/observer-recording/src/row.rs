@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The fixed part of one record, put together in one place and appended at once: no look at free memory for every byte.
+//! A part of one record, put together in one place and appended at once: no look at free memory for every byte.
 
 use crate::varint::zigzag;
 use std::hash::Hasher;
-
-/// Most bytes of a call before its blobs: 13 varints of at most 10 bytes, head and mask.
-const CALL_MAX: usize = 136;
 
 /// Mixes thread ids; they are the kernel's, so that nobody can choose them to collide at will.
 #[derive(Default)]
@@ -25,16 +22,16 @@ impl Hasher for Mix {
     }
 }
 
-/// Bytes put together before they are appended at once.
-pub struct Row {
-    bytes: [u8; CALL_MAX],
+/// Bytes put together before they are appended at once, at most so many.
+pub struct Row<const MOST: usize> {
+    bytes: [u8; MOST],
     length: usize,
 }
 
-impl Row {
+impl<const MOST: usize> Row<MOST> {
     /// None yet.
-    pub fn new() -> Row {
-        Row { bytes: [0; CALL_MAX], length: 0 }
+    pub fn new() -> Self {
+        Row { bytes: [0; MOST], length: 0 }
     }
 
     /// What was put together.

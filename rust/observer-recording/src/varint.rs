@@ -43,6 +43,7 @@ pub fn unzigzag(v: u64) -> i64 {
 }
 
 /// A reading position in untrusted bytes.
+#[derive(Default)]
 pub struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -59,6 +60,12 @@ impl<'a> Cursor<'a> {
     #[must_use]
     pub fn done(&self) -> bool {
         self.at == self.bytes.len()
+    }
+
+    /// What was not read yet.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
     }
 
     /// Reads one byte.

@@ -126,6 +126,7 @@ impl RecordingWriter {
     fn seal_chunk(&mut self, batch: &Batch, packed: &[u8], raw_bytes: usize) -> Result<(), RecordingError> {
         let header = Header {
             kind: batch.kind,
+            columns: batch.kind == Kind::Records,
             arch: self.arch,
             stored: 0,
             raw: 0,

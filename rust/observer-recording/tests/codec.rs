@@ -3,7 +3,9 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use observer_model::{Blob, Record, SignalRecord, SyscallRecord, When};
+use observer_recording::chunk::{Header, Kind};
 use observer_recording::codec::{ChunkDecoder, ChunkEncoder};
+use observer_recording::Batch;
 use proptest::prelude::*;
 
 fn blob() -> impl Strategy<Value = Blob> {
@@ -64,18 +66,48 @@ fn records() -> impl Strategy<Value = Vec<Record>> {
     prop::collection::vec(prop_oneof![5 => call(), 1 => signal()], 0..50)
 }
 
+fn header(records: u32, base_ns: u64, columns: bool) -> Header {
+    Header { kind: Kind::Records, columns, arch: 1, stored: 0, raw: 0, first_record: 0, records, base_ns, last_ns: 0 }
+}
+
+fn encoded(encoder: &mut ChunkEncoder, records: &[Record]) -> Batch {
+    records.iter().for_each(|r| encoder.push(r));
+    encoder.cut(Vec::new())
+}
+
+fn decoded(payload: &[u8], batch: &Batch) -> Result<Vec<Record>, observer_recording::varint::DecodeError> {
+    ChunkDecoder::new(payload, &header(batch.records, batch.base_ns, true)).collect()
+}
+
+#[test]
+fn a_row_of_before_is_still_read() {
+    // openat(-100, 0x1000, 0) = 3 at 100 + 1 for 5 ns, of thread 7 in process 7, "/etc/hosts"; again with "/etc/hostname" told by what they share.
+    let mut rows = vec![16, 0, 7, 7, 0x81, 2, 2, 5, 3, 3, 0xc7, 1, 0x80, 0x40, 1, 1, 0, 10];
+    rows.extend_from_slice(b"/etc/hosts");
+    rows.extend_from_slice(&[17, 0x81, 2, 2, 5, 3, 0, 1, 33, 0, 13, 8]);
+    rows.extend_from_slice(b"tname");
+    let read: Vec<_> = ChunkDecoder::new(&rows, &header(2, 100, false)).map(Result::unwrap).collect();
+    let call = |start_ns: u64, path: &[u8]| {
+        let blobs = vec![Blob { arg: 1, when: When::Entry, part: 0, truncated: false, bytes: path.to_vec() }];
+        let args = [0u64.wrapping_sub(100), 0x1000, 0, 0, 0, 0];
+        Record::Call(SyscallRecord { tid: 7, pid: 7, nr: 257, flags: 0, start_ns, duration_ns: 5, result: 3, args, blobs })
+    };
+    assert_eq!(read, [call(101, b"/etc/hosts"), call(102, b"/etc/hostname")]);
+}
+
 proptest! {
     #[test]
-    fn what_is_encoded_is_decoded(records in records()) {
+    fn what_is_encoded_is_decoded(first in records(), second in records()) {
         let mut encoder = ChunkEncoder::new();
-        records.iter().for_each(|r| encoder.push(r));
-        let decoded: Result<Vec<_>, _> = ChunkDecoder::new(&encoder.payload, encoder.records, encoder.base_ns).collect();
-        prop_assert_eq!(decoded.unwrap(), records);
+        for records in [first, second] {
+            let batch = encoded(&mut encoder, &records);
+            prop_assert_eq!(decoded(&batch.payload, &batch).unwrap(), records);
+        }
     }
 
     #[test]
-    fn any_bytes_end_in_records_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..600), count in 0u32..2000) {
-        let items: Vec<_> = ChunkDecoder::new(&bytes, count, 0).collect();
+    fn any_bytes_end_in_records_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..600), count in 0u32..2000, columns in any::<bool>()) {
+        let items: Vec<_> = ChunkDecoder::new(&bytes, &header(count, 0, columns)).collect();
         prop_assert!(items.iter().filter(|i| i.is_err()).count() <= 1);
         prop_assert!(items.len() <= count as usize + 1);
     }
@@ -83,10 +115,7 @@ proptest! {
     #[test]
     fn a_cut_chunk_is_noticed(records in records(), cut in any::<prop::sample::Index>()) {
         prop_assume!(!records.is_empty());
-        let mut encoder = ChunkEncoder::new();
-        records.iter().for_each(|r| encoder.push(r));
-        let short = &encoder.payload[..cut.index(encoder.payload.len())];
-        let decoded: Result<Vec<_>, _> = ChunkDecoder::new(short, encoder.records, encoder.base_ns).collect();
-        prop_assert!(decoded.is_err());
+        let batch = encoded(&mut ChunkEncoder::new(), &records);
+        prop_assert!(decoded(&batch.payload[..cut.index(batch.payload.len())], &batch).is_err());
     }
 }

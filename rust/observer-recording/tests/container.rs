@@ -39,7 +39,7 @@ fn what_was_pushed_is_read_back_in_order() {
     let mut seen = Vec::new();
     for line in &reader.chunks {
         let (header, payload) = reader.chunk(line).unwrap();
-        let decoder = observer_recording::codec::ChunkDecoder::new(&payload, header.records, header.base_ns);
+        let decoder = observer_recording::codec::ChunkDecoder::new(&payload, &header);
         seen.extend(decoder.map(Result::unwrap));
     }
     assert_eq!(seen, (0..2500).map(call).collect::<Vec<_>>());
