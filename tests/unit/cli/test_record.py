@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recording from the command line: the command is not disturbed, its status is returned, and no end loses what was sealed."""
 
+import fcntl
 import json
 import os
 import pty
 import shutil
-import signal
 import subprocess
 import sys
+import termios
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,14 +29,16 @@ def show_json(*args: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def started(*args: str) -> "subprocess.Popen[str]":
-    """Start a recording whose command says when it is ready."""
+def started(*args: str, terminal: int | None = None) -> "subprocess.Popen[str]":
+    """Start a recording whose command says when it is ready; with a terminal, in the foreground of that."""
     child = subprocess.Popen(
         [*OBSERVER, "record", *args],
+        stdin=terminal,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=None if terminal is None else lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
@@ -113,21 +117,29 @@ def test_the_log_key_signs_and_is_withheld_from_the_command() -> None:
         assert (refused.returncode, "OBS101" in refused.stderr) == (2, True)
 
 
-def test_an_interrupt_goes_to_the_command_which_decides() -> None:
-    child = started(
-        "--", "sh", "-c", 'trap "echo caught; exit 7" INT; echo ready; while :; do sleep 0.05; done'
-    )
-    os.killpg(child.pid, signal.SIGINT)
+@pytest.fixture
+def keyboard() -> Iterator[tuple[int, int]]:
+    """Return both ends of a terminal: where keys are pressed, and what a program has as its terminal."""
+    ends = os.openpty()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def test_an_interrupt_goes_to_the_command_which_decides(keyboard: tuple[int, int]) -> None:
+    script = 'trap "echo caught; exit 7" INT; echo ready; while :; do sleep 0.05; done'
+    child = started("--", "sh", "-c", script, terminal=keyboard[1])
+    os.write(keyboard[0], b"\x03")  # a terminal's own signal: one that a process sends would be passed on too
     out, _ = child.communicate(timeout=60)
     assert (out, child.returncode) == ("caught\n", 7)
     assert observer("verify", "last").returncode == 0
 
 
-def test_an_interrupt_that_kills_the_command_leaves_a_whole_recording() -> None:
-    child = started("--", "sh", "-c", "echo ready; sleep 60")
+def test_an_interrupt_that_kills_the_command_leaves_a_whole_recording(keyboard: tuple[int, int]) -> None:
+    child = started("--", "sh", "-c", "echo ready; sleep 60", terminal=keyboard[1])
     # A shell's child that has not yet executed anything loses an interrupt to the shell's own handler.
     time.sleep(0.5)
-    os.killpg(child.pid, signal.SIGINT)
+    os.write(keyboard[0], b"\x03")
     child.communicate(timeout=60)
     assert child.returncode == 130
     assert "closed by its writer" in observer("verify", "last").stdout

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Sequence
 from types import FrameType
-from typing import Final
+from typing import Final, Self
 
 from observer.errors import CommandNotExecutable, CommandNotFound, UsageError
 from observer.evidence.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
@@ -53,8 +53,10 @@ def record_with_probe(
         plugin_id=options.plugin_id,
     )
     before = {c.pid for c in list_containers()} if containers else set()
-    watch = Watch(wanted)
-    with _Signals(watch):
+    # Before the command runs: from its first instruction on, a key pressed is the command's.
+    with _Signals() as signals:
+        watch = Watch(wanted)
+        signals.go_to(watch)
         while not watch.wait(_LOOK_S):
             if containers:
                 _note_new(watch, before)
@@ -80,20 +82,31 @@ def _note_new(watch: Watch, known: set[int]) -> None:
 class _Signals:
     """While the command runs, what is sent to this process goes to it; the terminal's keys reach it by themselves."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self) -> None:
+        self._watch: Watch | None = None
+        self._early: list[int] = []
         self._before: dict[signal.Signals, object] = {}
 
+    def go_to(self, watch: Watch) -> None:
+        """From now on pass on what comes, and what has come already."""
+        self._watch = watch
+        while self._early:
+            self._pass_on(self._early.pop(0), None)
+
     def _pass_on(self, number: int, _frame: FrameType | None) -> None:
+        if self._watch is None:
+            self._early.append(number)
+            return
         root = self._watch.status()[0].root
         if root:
             os.kill(root, number)
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         for number in (signal.SIGINT, signal.SIGQUIT):
             self._before[number] = signal.signal(number, lambda *_: None)
         for number in _FORWARDED:
             self._before[number] = signal.signal(number, self._pass_on)
+        return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         for number, handler in self._before.items():
