@@ -201,9 +201,10 @@ PROGRAMS: Final[tuple[Real, ...]] = (
     Real("runc", _CONTAINER.format(runtime="runc"), ("runc", "busybox"), prepare=_BUNDLE, probed=True),
     Real(
         "podman",
-        "export CONTAINERS_CONF=$PWD/containers.conf; podman --runtime runc --root $PWD/s --runroot $PWD/r"
-        " --cgroup-manager cgroupfs --events-backend none run --rm --network none"
-        " --rootfs $PWD/bundle/rootfs /bin/busybox echo in a pod; end=$?; umount s/overlay; exit $end",
+        # A place of podman's own may have a path of 50 characters at most.
+        "export CONTAINERS_CONF=$PWD/containers.conf; d=$(mktemp -d /tmp/podXXXX); podman --runtime runc"
+        " --root $d/s --runroot $d/r --cgroup-manager cgroupfs --events-backend none run --rm --network none"
+        " --rootfs $PWD/bundle/rootfs /bin/busybox echo in a pod; end=$?; umount $d/s/overlay; rm -r $d; exit $end",
         ("podman", "runc", "busybox"),
         {"containers.conf": '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n'},
         prepare=_BUNDLE,
