@@ -41,13 +41,15 @@ pub fn record_command(config: &Config, key: Option<SecretKey>) -> Result<Report,
     finish(&recorder, outcome, began)
 }
 
-fn announce(recorder: &Recorder, exec: &Exec, began: u64) {
+/// Says how the program begins; once this returns, a recorder that is killed leaves a recording for replay, however short.
+fn announce(recorder: &Recorder, exec: &Exec, began: u64) -> Result<(), ReplayError> {
     let environment: Vec<String> = exec.env.iter().map(|pair| pair.to_string_lossy().into_owned()).collect();
     let line = json!({
         "type": "replay_start", "format": FORMAT, "at_ns": began, "environment": environment,
         "machine": machine::facts(), "stack_limit": machine::stack_limit(), "cpu": machine::current_cpu(),
     });
     recorder.push_line(line.to_string().into_bytes(), Severity::Info);
+    Ok(recorder.flush(false)?)
 }
 
 fn trace(
@@ -59,7 +61,7 @@ fn trace(
     let pool = Pool::open(config.files.as_deref());
     let store = Store::create(recorder, &config.path, pool.clone())?;
     let pinning = Pinning::start(Policy::Always).map_err(ReplayError::io("set CPU affinity"))?;
-    announce(recorder, exec, began_ns);
+    announce(recorder, exec, began_ns)?;
     let (gate_in, gate_out) = sys::pipe().map_err(ReplayError::io("make a pipe"))?;
     let (report_in, report_out) = sys::pipe().map_err(ReplayError::io("make a pipe"))?;
     let root = sys::fork_stopped(exec, gate_in.as_raw_fd(), report_out.as_raw_fd(), signals).map_err(ReplayError::io("fork"))?;
