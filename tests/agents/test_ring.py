@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from observer.agents.last_minute import examine_previous_run
 from observer.agents.positions import Positions
 from observer.agents.ring import SLOT_BYTES, Beat, RingFile, read_ring
 from observer.errors import CaptureError
+from observer.evidence import SealedLog
 from observer.model.event_record import Clocks
 
 LOG_ID = "a6459f33284dc691a213b6e4d3b090cc"
@@ -44,6 +46,29 @@ def test_the_newest_records_are_read_back_over_reopening(
     assert [number for number, _ in found] == list(range(len(records) - len(found) + 1, len(records) + 1))
     assert [data for _, data in found] == records[len(records) - len(found) :]
     assert len(found) >= min(len(records), 16 // 3), "no fewer than fit"
+
+
+@pytest.mark.parametrize(("in_log", "lost"), [(4, 16), (20, 16), (21, 0), (30, 0)])
+def test_what_neither_log_nor_ring_file_holds_is_counted(tmp_path: Path, in_log: int, lost: int) -> None:
+    text = (
+        '{"timestamp":"2026-11-27T22:46:58.099067Z","sequence":%d,"source":"resource.monitor","category":"Resource",'
+        '"severity":"Info","message":"Resource utilization","attributes":[],"schema":"observer.event/1",'
+        '"type":"resource.sample","run":"33f5af41e1b84221",'
+        '"collector":{"wall_ns":1795819618099067409,"monotonic_ns":8906950089692,"boottime_ns":8906950089864}}'
+    )
+    records = [(text % number).encode() for number in range(1, 37)]
+    ring = RingFile.open(tmp_path / "r", slots=16, log_id=LOG_ID)
+    for record in records:
+        ring.write(record)
+    ring.beat(BEAT)  # 4 are known to be on the disk
+    ring.close()
+    with SealedLog.create(tmp_path / "log", durability="buffered") as log:
+        for record in records[:in_log]:
+            log.append(record)
+    found = examine_previous_run(tmp_path / "r", tmp_path / "log", "another boot")
+    assert found.kind == "machine_died"
+    assert found.missing == tuple(records[max(20, in_log) :])
+    assert found.overwritten == lost
 
 
 def test_layout_is_the_specifications(tmp_path: Path) -> None:

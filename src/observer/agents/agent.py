@@ -211,6 +211,7 @@ class Agent:
         self._sealer.seal_now([one.data for one in self.pipeline.take(1)])
         unclean = previous.kind in {"agent_killed", "machine_died"}
         if unclean:
+            self._sealer.declare_now(previous.overwritten, "ring_overwritten")
             self._sealer.seal_now(list(previous.missing))
             self._resume_after(previous)
         # Only now may the ring file say that this run lives: until then a crash must find the run before again.

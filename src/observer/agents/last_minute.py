@@ -36,12 +36,15 @@ class PreviousRun:
         beat: Its last sign of life on the disk; None when there was no run.
         missing: Records that only the ring file holds, oldest first.
         content: Everything the ring file holds.
+        overwritten: How many records at most neither the log nor the ring file holds any more: a log that could not be written,
+            on a full disk, was waited for until the ring file came round.
     """
 
     kind: str
     beat: Beat | None
     missing: tuple[bytes, ...] = ()
     content: RingContent | None = None
+    overwritten: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,15 @@ def examine_previous_run(ring: Path, log: Path, boot_id: str) -> PreviousRun:
     if beat is None:
         return PreviousRun("none", None, content=content)
     kind = "clean" if beat.clean else "agent_killed" if beat.boot_id == boot_id else "machine_died"
-    late = [data for number, data in content.records if number > beat.sealed and _is_event(data)]
-    if late:
-        sealed = {_digest(event) for event in _events_of(log)}
-        late = [data for data in late if _digest(data) not in sealed]
-    return PreviousRun(kind, beat, tuple(late), content)
+    late = [(number, data) for number, data in content.records if number > beat.sealed and _is_event(data)]
+    if not late:
+        return PreviousRun(kind, beat, (), content)
+    sealed = {_digest(event) for event in _events_of(log)}
+    missing = tuple(data for _, data in late if _digest(data) not in sealed)
+    number, oldest = late[0]
+    # What is sealed is sealed in order: where the oldest is in the log, so is all before it.
+    overwritten = 0 if _digest(oldest) in sealed else number - beat.sealed - 1
+    return PreviousRun(kind, beat, missing, content, overwritten)
 
 
 def report_of(previous: PreviousRun, log: Path, generated_wall_ns: int) -> LastMinute | None:

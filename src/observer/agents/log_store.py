@@ -30,7 +30,7 @@ class LogStore:
         Raises:
             KeyUnusable: A key was asked for and cannot be used: no unsigned log is written instead. [OBS101]
         """
-        self._path, self._settings = path, settings
+        self.path, self._settings = path, settings
         seed = _seed(state / "checkpoint.seed") if settings.flag("checkpoints") else None
         second = _seed(state / "checkpoint.ml-dsa.seed") if seed and settings.flag("ml_dsa") else None
         self._options = LogOptions(
@@ -55,7 +55,7 @@ class LogStore:
             try:
                 self._opened = self._open()
             except StorageFull:
-                if not reserve.release():
+                if not reserve.release(self.path):
                     raise
             else:
                 return self._opened
@@ -91,10 +91,10 @@ class LogStore:
         return bool(log.prune(self._settings.count("keep") // 2))
 
     def _open(self) -> SealedLog:
-        if not self._path.exists():
-            return SealedLog.create(self._path, self._options)
+        if not self.path.exists():
+            return SealedLog.create(self.path, self._options)
         try:
-            return SealedLog.open(self._path, self._options)
+            return SealedLog.open(self.path, self._options)
         except (IntegrityError, FormatError) as error:
             self._set_aside("refused", str(error))
         except KeyUnusable as error:
@@ -102,19 +102,19 @@ class LogStore:
             if self._lacks_line_key():
                 raise
             self._set_aside("key_lost", str(error))
-        return SealedLog.create(self._path, self._options)
+        return SealedLog.create(self.path, self._options)
 
     def _lacks_line_key(self) -> bool:
         """Tell whether the log's lines are signed and no key was given, or the other way round."""
-        with self._path.open("rb") as stream:
+        with self.path.open("rb") as stream:
             begin = json.loads(stream.readline(1 << 16))["event"]
         return (begin.get("hmac") is None) != (self._options.key is None)
 
     def _set_aside(self, state: str, reason: str) -> None:
         stamp = clock.to_datetime(clock.wall_ns()).strftime("%Y%m%dT%H%M%S.%fZ")
-        place = self._path.parent / "refused" / stamp
+        place = self.path.parent / "refused" / stamp
         place.mkdir(mode=0o700, parents=True)
-        for file in sorted(self._path.parent.glob(self._path.name + "*")):
+        for file in sorted(self.path.parent.glob(self.path.name + "*")):
             file.rename(place / file.name)
         self._refused = {"state": state, "reserve": "0", "detail": f"set aside as {place}: {reason}"}
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,20 @@ __all__ = ["Reserve"]
 _STEP: Final = 1 << 20
 _REFILL_EVERY_NS: Final = 60_000_000_000
 _SPARE: Final = 4  # refilled only where so many times the reserve is free: it must not fill the disk itself
+
+_SIDECARS: Final = 1 << 16  # left free for the small files beside a log
+_KEEP_SIZE: Final = 1  # FALLOC_FL_KEEP_SIZE, linux/falloc.h
+
+
+def _allocate_behind(path: Path, size: int) -> None:
+    """Give a file blocks behind its end, which stays where it is; else it is anybody's. Source: fallocate(2)."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            end = os.fstat(handle).st_size
+            ctypes.CDLL(None).fallocate(handle, _KEEP_SIZE, ctypes.c_int64(end), ctypes.c_int64(size))
+        finally:
+            os.close(handle)
 
 
 class Reserve:
@@ -42,12 +57,19 @@ class Reserve:
             if facts.f_bavail * facts.f_frsize > _SPARE * self._size:
                 os.posix_fallocate(self._handle, 0, self._size)
 
-    def release(self) -> bool:
-        """Give 1 MiB back to the disk; returns False when nothing is left."""
+    def release(self, heir: Path | None = None) -> bool:
+        """Give 1 MiB back to the disk; returns False when nothing is left.
+
+        Args:
+            heir: A file that is written at its end and takes the space at once: what filled the disk is often still at it, and
+                would have the space before the next line is written.
+        """
         held = self.held
         if not held:
             return False
         os.ftruncate(self._handle, max(0, held - _STEP))
+        if heir is not None:
+            _allocate_behind(heir, min(held, _STEP) - _SIDECARS)
         self._looked_ns = clock.boot_ns()
         return True
 

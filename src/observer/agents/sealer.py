@@ -97,6 +97,11 @@ class Sealer:
         if self._log is not None:
             self._log.sync()
 
+    def declare_now(self, dropped: int, reason: str) -> None:
+        """Seal that so many records are lost, if any, before `start`."""
+        if self._log is not None and dropped:
+            self._log.declare_loss(dropped, reason)
+
     def _run(self) -> None:
         while not self._stop.is_set():
             self._pipeline.ready.wait(self._until_next_duty())
@@ -164,7 +169,7 @@ class Sealer:
         if self._log is not None and self._store.prune_for_space(self._log):
             self._pipeline.put_back(batch)
             return True
-        if self._reserve.release():
+        if self._reserve.release(self._store.path):
             self._pipeline.put_back(batch)
             self.on_storage("reserve_used", reason)
             return True
