@@ -18,10 +18,10 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="mounting a small disk 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a disk of 4 MiB."""
+    """Mount a disk of 24 MiB."""
     place = tmp_path / "disk"
     place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place], check=True)
     yield place
     subprocess.run(["umount", place], check=True)
 
@@ -50,4 +50,18 @@ def test_the_log_has_what_is_given_back(disk: Path) -> None:
     assert fill(other) - before <= 128 << 10, "what fills the disk has little of it"
     assert fill(log) >= 900 << 10
     assert not reserve.release(log), "and then there is none left"
+    reserve.close()
+
+
+def test_a_log_goes_on_in_its_own_blocks_when_the_disk_is_full(disk: Path) -> None:
+    log = disk / "guest-events.log"
+    log.write_bytes(b"a line\n")
+    reserve = Reserve(disk / "guest-events.reserve", MIB)
+    for _ in range(3):
+        reserve.keep_behind(log)
+    assert log.stat().st_size == 7
+    assert 4 * MIB <= log.stat().st_blocks * 512 < 5 * MIB, "taken once"
+    fill(disk / "filler")
+    reserve.keep_behind(log)
+    assert fill(log) >= 4 * MIB
     reserve.close()

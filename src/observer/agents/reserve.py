@@ -18,6 +18,7 @@ _REFILL_EVERY_NS: Final = 60_000_000_000
 _SPARE: Final = 4  # refilled only where so many times the reserve is free: it must not fill the disk itself
 
 _SIDECARS: Final = 1 << 16  # left free for the small files beside a log
+_BEHIND: Final = 4 << 20  # blocks that a log has behind its end
 _KEEP_SIZE: Final = 1  # FALLOC_FL_KEEP_SIZE, linux/falloc.h
 
 
@@ -72,6 +73,20 @@ class Reserve:
             _allocate_behind(heir, min(held, _STEP) - _SIDECARS)
         self._looked_ns = clock.boot_ns()
         return True
+
+    def keep_behind(self, log: Path) -> None:
+        """See to it that a log has blocks behind its end while there are some to be had; once the disk is full it goes on in these.
+
+        What is given back on a full disk may be out of reach: the last blocks of many file systems are root's alone.
+        """
+        if self._handle < 0:
+            return
+        with contextlib.suppress(OSError):
+            facts = os.stat(log)
+            if facts.st_blocks * 512 - facts.st_size < _BEHIND // 2:
+                disk = os.fstatvfs(self._handle)
+                if disk.f_bavail * disk.f_frsize > _SPARE * _BEHIND:
+                    _allocate_behind(log, _BEHIND)
 
     def refill(self) -> None:
         """Fill again, looked at once a minute."""

@@ -217,6 +217,7 @@ class Sealer:
                     self._log.sync()
                     self._mark_durable()
                     self._store.upkeep(self._log)
+                    self._reserve.keep_behind(self._store.path)
             beat_due = now - self._beat_ns >= self._timing.beat_s * 1e9
             ring_due = self._ring_dirty_ns and now - self._ring_dirty_ns >= self._timing.ring_s * 1e9
             if force or beat_due or ring_due:
