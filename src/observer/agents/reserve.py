@@ -75,14 +75,14 @@ class Reserve:
         return True
 
     def keep_behind(self, log: Path) -> None:
-        """See to it that a log has blocks behind its end while there are some to be had; once the disk is full it goes on in these.
+        """Give a log blocks behind its end while there are some to be had; once the disk is full it goes on in these.
 
         What is given back on a full disk may be out of reach: the last blocks of many file systems are root's alone.
         """
         if self._handle < 0:
             return
         with contextlib.suppress(OSError):
-            facts = os.stat(log)
+            facts = log.stat()
             if facts.st_blocks * 512 - facts.st_size < _BEHIND // 2:
                 disk = os.fstatvfs(self._handle)
                 if disk.f_bavail * disk.f_frsize > _SPARE * _BEHIND:
